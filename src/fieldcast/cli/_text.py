@@ -1,0 +1,212 @@
+"""Each result as text that a person can read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import polars as pl
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+GATE_STYLE = {"PASS": "bold green", "FAIL": "bold red", "CANNOT_JUDGE": "bold yellow", "NOT_ASKED": "bold yellow"}
+
+
+def text_of(result: Any) -> RenderableType:
+    """The text of a result; every result type of the workflows has one."""
+    return _TEXTS[type(result).__name__](result)
+
+
+def _table(title: str, *columns: str, right: tuple[int, ...] = ()) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, show_edge=False, pad_edge=False,
+                  padding=(0, 1, 0, 0))
+    for place, name in enumerate(columns):
+        table.add_column(name, justify="right" if place in right else "left")
+    return table
+
+
+def _label(instrument: Any) -> str:
+    return f"{instrument.id} [SIMULATED]" if instrument.simulated else instrument.id
+
+
+def _diagnosis(result: Any) -> RenderableType:
+    table = _table("This machine", "check", "", "found", "what to do")
+    for check in result.checks:
+        mark = Text("ok", "green") if check.ok else Text("missing", "red")
+        table.add_row(check.name, mark, check.found, check.remedy)
+    return table
+
+
+def _imported(result: Any) -> RenderableType:
+    report = result.report
+    lines = [f"{report.instrument.id}: {report.rows_read} rows read from {report.path.name}, {report.rows_kept} kept"]
+    if report.unsorted:
+        lines.append(f"  {report.unsorted} rows stood out of order and were sorted")
+    lines += [f"  removed {n}: {code} ({code.meaning})" for code, n in report.removed.items() if n]
+    lines += [f"  flagged {n}: {code} ({code.meaning})" for code, n in report.flagged.items() if n]
+    lines.append(f"  quality {report.quality.score:.2f}, {report.gaps.completeness:.2f} % of sessions present")
+    if report.result is None:
+        lines.append("  dry run: nothing was written")
+    else:
+        stored = report.result
+        lines.append(f"  stored: {stored.rows_added} added, {stored.rows_restated} restated, {stored.rows_unchanged} unchanged")
+    return Text("\n".join(lines))
+
+
+def _data_list(result: Any) -> RenderableType:
+    table = _table("In the store", "instrument", "dataset", "provider", "rows", "first", "last", "prices", right=(3,))
+    for row in result.datasets.iter_rows(named=True):
+        name = f"{row['instrument']} [SIMULATED]" if row["simulated"] else row["instrument"]
+        table.add_row(name, row["dataset"], row["provider"], f"{row['rows']:,}", str(row["first_ts"].date()),
+                      str(row["last_ts"].date()), row["adjustment"])
+    return table if result.datasets.height else Text("The store is empty; fieldcast data import FILE --instrument ID")
+
+
+def _data_check(result: Any) -> RenderableType:
+    score, gaps = result.quality, result.gaps
+    lines = [f"{_label(result.instrument)}: quality {score.score:.2f} over the last {score.rows} rows, "
+             f"{gaps.completeness:.2f} % of {gaps.expected} sessions present"]
+    lines += [f"  {code}: {n} ({code.meaning}), costs {score.costs.get(code, 0.0):.2f}" for code, n in score.reasons.items()]
+    lines += [f"  missing {row}" for row in gaps.gaps.head(10).iter_rows()]
+    return Text("\n".join(lines))
+
+
+def _verified(result: Any) -> RenderableType:
+    lines = [f"{result.report.files_checked} files hashed, {len(result.report.problems)} problems"]
+    return Text("\n".join(lines + [f"  {problem.path}: {problem.message}" for problem in result.report.problems]))
+
+
+def _audit(result: Any) -> RenderableType:
+    lines = [f"{result.entries} audit entries, anchored at {result.anchor}: {'whole' if result.ok else 'DAMAGED'}"]
+    for problem in result.problems:
+        where = "" if problem.sequence is None else f" {problem.sequence}"
+        lines.append(f"  {problem.place}{where}: {problem.message}")
+    return Text("\n".join(lines))
+
+
+def _field_map(result: Any) -> RenderableType:
+    tables: list[RenderableType] = [Text(f"{result.instrument} at {result.as_of:%Y-%m-%d %H:%M} UTC", "bold")]
+    for name in ("liquidity", "regime", "sentiment"):
+        table = _table(name, "field", "value", right=(1,))
+        for key, value in getattr(result, name).items():
+            table.add_row(key, f"{value:,.4g}")
+        tables.append(table)
+    marks = _table("landmarks", "level", "value", right=(1,))
+    for key, mark in result.landmarks.items():
+        marks.add_row(key, f"{getattr(mark, 'price', mark):,.2f}")
+    reasons = ", ".join(f"{name}: {code}" for name, code in result.reasons.items())
+    return Group(*tables, marks, Text(f"unknown: {reasons}" if reasons else "", "dim"), Text(f"hash {result.hash[:16]}", "dim"))
+
+
+def _packet(result: Any) -> RenderableType:
+    table = _table(f"{result.instrument} as of {result.as_of:%Y-%m-%d %H:%M} UTC, log return in bps"
+                   + (" [SIMULATED]" if result.provenance.simulated else ""),
+                   "ahead", "up", "flat", "down", "50 % band", "90 % band", "σ/year", "sure", "reliable",
+                   right=(1, 2, 3, 4, 5, 6, 7, 8))
+    notes = []
+    for horizon in result.horizons:
+        if not horizon.known:
+            table.add_row(horizon.horizon, *[""] * 3, f"missing: {horizon.reason}")
+            continue
+        d = horizon.direction
+        bands = (f"{low:+.0f}..{high:+.0f}" for low, high in (horizon.band(0.5), horizon.band(0.9)))
+        table.add_row(horizon.horizon, f"{d.up:.1%}", f"{d.flat:.1%}", f"{d.down:.1%}", *bands,
+                      f"{horizon.sigma_annual:.1%}", f"{horizon.conviction:.1%}", f"{horizon.reliability.value:.2f}")
+        notes += [f"{horizon.horizon}: P({name}) = {p:.1%}" for name, p in horizon.events.items()]
+        notes += [f"{horizon.horizon}: {code} ({code.meaning})" for code in horizon.warnings]
+    return Group(table, Text("\n".join(notes), "dim"))
+
+
+def _cycle(result: Any) -> RenderableType:
+    table = _table(result.text, "instrument", "action", "now", "target", "why", right=(2, 3))
+    for decision in result.decisions:
+        table.add_row(decision.instrument, str(decision.action), f"{decision.current_position:,}",
+                      f"{decision.target_position:,}", ", ".join(decision.reasons))
+    return table
+
+
+def _score(part: Any, label: str, horizon: int, model: str, metric: str, digits: int = 3) -> str:
+    """Estimate ± half of its 95 % interval."""
+    found = part.scores.filter(
+        (pl.col("label") == label) & (pl.col("horizon") == horizon) & (pl.col("model") == model) & (pl.col("metric") == metric)
+    )
+    if found.is_empty():
+        return "-"
+    row = found.row(0, named=True)
+    return f"{row['estimate']:.{digits}f} ± {(row['high'] - row['low']) / 2:.{digits}f}"
+
+
+def _validation(result: Any) -> RenderableType:
+    nominated, labels = result.experiment.nominated, result.experiment.labels
+    gates = _table("Gate to paper (V04): does the sign of tomorrow's return follow the odds?", "instrument", "gate",
+                   "AUC (± 95 %)", "bound", "n", "out of sample", right=(3, 4))
+    for part in result.parts:
+        bound, n = ("-", "-") if part.gate is None else (f"{part.gate.lower_bound:.3f}", f"{part.gate.n:,}")
+        gates.add_row(_label(part.instrument), Text(part.verdict, GATE_STYLE[part.verdict]),
+                      _score(part, nominated.label, nominated.horizon, nominated.model, "auc"), bound, n,
+                      f"{part.out_of_sample_from[:7]} .. {part.last_session[:7]}")
+    models = [name for name in ("logistic", "boosted_trees", "anchor") if name in set(result.parts[0].scores["model"])]
+    scores = _table("AUC out of sample (0.5 = no skill), all models on the same rows", "instrument", "label", *models)
+    for part in result.parts:
+        for label, horizon in labels.pairs:
+            shown = f"sign {horizon}d" if label == "sign" else f"high ≥ +{labels.event_threshold:.0%} {horizon}d *"
+            scores.add_row(_label(part.instrument), shown,
+                           *(_score(part, label, horizon, model, "auc") for model in models))
+    cones = _table("Cones: share of outcomes inside; interval score against GARCH(1,1)-normal (below 0 is better)", "instrument",
+                   "days", "50 %", "75 %", "90 %", "p (75 %)", "against GARCH", right=(1, 2, 3, 4, 5))
+    for part in result.parts:
+        for row in part.cone_difference.iter_rows(named=True):
+            own = part.cones.filter((pl.col("horizon") == row["horizon"]) & (pl.col("model") == "fieldcast")).sort("level")
+            cones.add_row(_label(part.instrument), str(row["horizon"]), *(f"{value:.1%}" for value in own["coverage"]),
+                          f"{own['kupiec_p'][1]:.2f}", f"{row['relative']:+.1%} ± {(row['high'] - row['low']) / 2:.1%}")
+    notes = [
+        "* Volatility skill: even a martingale with stochastic volatility is predictable there. Such labels open no gate.",
+        "; ".join(f"{family.n} trials on record in {family.name} (effective {family.n_effective:.1f})"
+                  for family in result.families) + "; running again adds none.",
+    ]
+    notes += [f"{_label(part.instrument)}: {part.gate_text}" for part in result.parts if part.gate is None]
+    notes += [f"{part.instrument.id} [SIMULATED]: AUC of the true odds on its whole path {part.bayes_auc:.3f}"
+              for part in result.parts if part.bayes_auc is not None]
+    return Group(gates, Text(), scores, Text(), cones, Text("\n".join(notes), "dim"))
+
+
+def _checks(checks: Any) -> RenderableType:
+    """Quality and gaps of the demo's data."""
+    table = _table("Data, checked", "instrument", "rows", "quality", "sessions present", "flagged rows", right=(1, 2, 3))
+    for check in checks:
+        flags = ", ".join(f"{n:,} {code}" for code, n in check.flags.items() if code != "simulated")
+        table.add_row(_label(check.instrument), f"{check.gaps.present:,}", f"{check.quality.score:.2f}",
+                      f"{check.gaps.completeness:.2f} %", flags or "none")
+    return table
+
+
+def _demo(result: Any) -> RenderableType:
+    parts: list[RenderableType] = [_data_list(result.data), Text(), _checks(result.data.checks), Text(),
+                                   _validation(result.validation), Text()]
+    for part in result.validation.parts:
+        parts += [_packet(part.packet), Text()]
+    latest = {cycle.portfolio: cycle for cycle in result.cycles}
+    for portfolio, cycle in latest.items():
+        title = "simulated portfolio [SIMULATED]" if portfolio == "simulated" else "paper portfolio (notional index units)"
+        parts += [Panel(_cycle(cycle), title=f"Last of {len(result.cycles) // len(latest)} cycles: {title}")]
+    seconds = ", ".join(f"{name} {value:.1f} s" for name, value in result.timings.items())
+    parts += [_audit(result.audit), Text(f"Report: {result.report}", "bold"), Text(seconds, "dim")]
+    return Group(*parts)
+
+
+_TEXTS: dict[str, Callable[[Any], RenderableType]] = {
+    "AuditReport": _audit,
+    "CycleResult": _cycle,
+    "DataCheck": _data_check,
+    "DataList": _data_list,
+    "Demo": _demo,
+    "Diagnosis": _diagnosis,
+    "FieldMap": _field_map,
+    "Imported": _imported,
+    "ProjectionPacket": _packet,
+    "Validation": _validation,
+    "Verified": _verified,
+}

@@ -1,0 +1,131 @@
+"""A CSV or Parquet file as a table of text or typed columns, and its columns by our names."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+
+from fieldcast.ground import InvalidInput
+
+STAMP_COLUMN = "ts"
+_GUESSES: dict[str, tuple[str, ...]] = {
+    "ts": ("date", "datetime", "timestamp", "time", "ts", "session", "day", "index", "__index_level_0__", ""),
+    "open": ("open", "o"),
+    "high": ("high", "h"),
+    "low": ("low", "l"),
+    "close": ("close", "c", "last", "price"),
+    "volume": ("volume", "v", "vol"),
+}
+_EMPTY = ("", ".", "-", "nan", "null", "none", "na", "n/a", "#n/a")
+
+
+def read_table(path: Path) -> tuple[pl.DataFrame, str]:
+    """The file's table (CSV: every column as text) and the SHA-256 of its bytes.
+
+    Raises
+    ------
+    InvalidInput : no such file, an empty one, one that is cut short or damaged, or one without rows
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InvalidInput(f"expected a file at {path}, found: {error.strerror}") from None
+    sha256 = hashlib.sha256(data).hexdigest()
+    if not data:
+        raise InvalidInput(f"expected a CSV or Parquet file, found {path.name} empty")
+    if data[:2] == b"\x1f\x8b":
+        try:
+            data = gzip.decompress(data)
+        except (EOFError, OSError, zlib.error) as error:
+            raise InvalidInput(f"expected {path.name} to be whole gzip data, found: {error}; fetch it again") from None
+    is_parquet = data[:4] == b"PAR1" or ".parquet" in path.suffixes
+    table = _parquet(data, path.name) if is_parquet else _csv(data, path.name)
+    if table.is_empty():
+        raise InvalidInput(f"expected rows in {path.name}, found a header and none")
+    return table, sha256
+
+
+def _parquet(data: bytes, name: str) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(io.BytesIO(data))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InvalidInput(f"expected {name} to be a whole Parquet file, found: {reason}; fetch it again") from None
+
+
+def _csv(data: bytes, name: str) -> pl.DataFrame:
+    try:
+        header = data.decode("utf-8-sig").lstrip("\r\n").splitlines()[0]
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"expected {name} to be CSV text in UTF-8, found byte {error.start} that is not") from None
+    except IndexError:
+        raise InvalidInput(f"expected a header and rows in {name}, found blank lines") from None
+    separator = max(",;\t|", key=header.count)
+    names = [column.strip() for column in next(csv.reader([header], delimiter=separator))]
+    repeated = sorted({column for column in names if column and names.count(column) > 1})
+    if repeated:
+        raise InvalidInput(f"expected every column of {name} once, found {', '.join(repeated)} repeated")
+    try:
+        table = pl.read_csv(io.BytesIO(data), infer_schema_length=0, separator=separator, encoding="utf8")
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).splitlines()[0]
+        raise InvalidInput(f"expected {name} to be CSV with as many fields as its header, found: {reason}") from None
+    if names.count("") > 1:      # one column without a name is an index; several are told apart by their places
+        names = [column or f"column {place}" for place, column in enumerate(names, start=1)]
+    return table.rename(dict(zip(table.columns, names, strict=True)))
+
+
+def match_columns(found: list[str], columns: Mapping[str, str] | None, name: str) -> dict[str, str]:
+    """Our column → the file's: what the caller says, and for the rest the usual names, whatever their case.
+
+    An adjusted close is never taken for the close.
+
+    Raises
+    ------
+    InvalidInput : an unknown name on either side, two candidates for one column, no time, no close, or only some of
+        open, high and low
+    """
+    chosen = dict(columns or {})
+    unknown = [ours for ours in chosen if ours not in _GUESSES]
+    if unknown:
+        raise InvalidInput(f"expected columns out of {', '.join(_GUESSES)}, found {', '.join(unknown)}")
+    absent = [theirs for theirs in chosen.values() if theirs not in found]
+    if absent:
+        raise InvalidInput(
+            f"expected the columns named to be in {name}, missing {', '.join(absent)}; there are {', '.join(found)}"
+        )
+    free = [theirs for theirs in found if theirs not in chosen.values()]
+    for ours, names in _GUESSES.items():
+        if ours in chosen:
+            continue
+        candidates = [theirs for theirs in free if theirs.strip().lower() in names]
+        if len(candidates) > 1:
+            raise InvalidInput(
+                f"expected one column for {ours} in {name}, found {', '.join(candidates)}; say which with columns="
+            )
+        if candidates:
+            chosen[ours] = candidates[0]
+    missing = [ours for ours in ("ts", "close") if ours not in chosen]
+    prices = [ours for ours in ("open", "high", "low") if ours not in chosen]
+    if len(prices) < 3:  # a file may give a close alone, but not half a bar
+        missing += prices
+    if missing:
+        raise InvalidInput(
+            f"expected columns for {', '.join(missing)} in {name}, found {', '.join(found)}; map them with columns="
+        )
+    return chosen
+
+
+def as_number(column: pl.Series) -> pl.Series:
+    """float64; what is no number is null. `inf` stays infinite, to be refused by its own rule."""
+    if column.dtype == pl.String:
+        text = column.str.strip_chars()
+        column = text.set(text.str.to_lowercase().is_in(_EMPTY), None)
+    return column.cast(pl.Float64, strict=False)

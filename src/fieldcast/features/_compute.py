@@ -1,0 +1,60 @@
+"""Bars in, model columns out: one table, null wherever a value is not known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from fieldcast.features import _a20, _vix, _volatility
+from fieldcast.features._inputs import Mask, read_bars
+from fieldcast.features._registry import of_blocks
+from fieldcast.ground import InvalidInput
+
+
+def compute(bars: pl.DataFrame, blocks: Sequence[str], vix: pl.DataFrame | None = None) -> pl.DataFrame:
+    """The columns of `blocks` at the decision time of every bar.
+
+    Parameters
+    ----------
+    bars : schema `market.BARS`, one instrument, ascending, one row each; n rows
+    blocks : out of "a20", "vix", "volatility"
+    vix : bars of VIX (ts, available_at and close are read); needed for the block "vix" alone
+
+    Returns
+    -------
+    n rows: `ts`, then the registered columns (Float64). Never NaN, never infinite. Null: in the warm-up, where an input
+    is null (or an open is not a real print) within the warm-up, where an input became available only after the row's
+    decision time, and where the quantity is not defined.
+
+    Raises
+    ------
+    InvalidInput : bars or VIX break their schema, an unknown block, or the block "vix" without VIX
+    """
+    chosen = of_blocks(blocks)
+    wanted = {column.block for column in chosen}
+    if _vix.BLOCK in wanted and vix is None:
+        raise InvalidInput("expected bars of VIX for the block vix, found none; pass vix= or leave the block out")
+    inputs = read_bars(bars)
+    found: dict[str, np.ndarray] = {}
+    if _a20.BLOCK in wanted:
+        found |= _a20.values(inputs)
+    if _volatility.BLOCK in wanted:
+        found |= _volatility.values(inputs)
+    if _vix.BLOCK in wanted and vix is not None:
+        found |= _vix.values(inputs, vix)
+    usable: dict[tuple[tuple[str, ...], int], Mask] = {}
+    table: dict[str, pl.Series] = {"ts": bars["ts"]}
+    for column in chosen:
+        line = found[column.name]
+        if column.block != _vix.BLOCK:
+            key = (column.inputs, column.warmup)
+            if key not in usable:
+                usable[key] = inputs.usable(*key)
+            line = np.where(usable[key], line, np.nan)
+        if np.isinf(line).any():
+            row = int(np.flatnonzero(np.isinf(line))[0])
+            raise InvalidInput(f"expected finite {column.name}, found {line[row]} at {bars['ts'][row]}; check these bars")
+        table[column.name] = pl.Series(column.name, line)
+    return pl.DataFrame(table).with_columns(pl.exclude("ts").fill_nan(None))

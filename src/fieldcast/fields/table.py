@@ -1,0 +1,128 @@
+"""The field table: every registered column at every bar, or the reason why there is none.
+
+Row t is a function of rows ≤ t. A column is null while it warms up (again after each unknown input), and where its
+quantity does not exist; `reasons` then says why, as `column:code` joined by commas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from types import MappingProxyType
+
+import numpy as np
+import polars as pl
+
+from fieldcast.fields import liquidity, regime, sentiment
+from fieldcast.fields._rows import Flags, Floats, Rows, known_run, rows_of
+from fieldcast.fields.columns import FieldColumn
+from fieldcast.ground import InvalidInput, Reason, digest, reason_codes
+from fieldcast.market import STAMP
+
+FORMULAS = 1  # raised whenever a formula changes, so that what was recorded knows its columns
+ENGINES = {"liquidity": liquidity, "regime": regime, "sentiment": sentiment}
+
+FIELD_REGISTRY: Mapping[str, FieldColumn] = MappingProxyType(
+    {column.name: column for engine in ENGINES.values() for column in engine.COLUMNS}
+)
+"""Every numeric column of the field table, in its order."""
+
+TIMES = ("liquidity.swing_high_confirmed_at", "liquidity.swing_low_confirmed_at")
+"""Stamps that stand beside them: ts of the bar at which the last swing was first known."""
+
+WARMUP = max(column.warmup for column in FIELD_REGISTRY.values())
+
+
+def registry_hash() -> str:
+    """SHA-256 over the declarations of all columns: it changes when one does."""
+    return digest({"formulas": FORMULAS, "columns": [asdict(column) for column in FIELD_REGISTRY.values()]})
+
+
+def build_field_table(bars: pl.DataFrame, *, instrument: str | None = None) -> pl.DataFrame:
+    """Every field at every bar.
+
+    Parameters
+    ----------
+    bars : schema `market.BARS`, ascending; one instrument, or those of `instrument` are taken
+    instrument : id of the instrument to take out of `bars`
+
+    Returns
+    -------
+    (n rows) `ts`, `available_at` (when everything that the row reads could first be known), the columns of
+    FIELD_REGISTRY (float64), those of TIMES, and `reasons` (null where every column has a value)
+
+    Raises
+    ------
+    InvalidInput : the bars break the schema (see `market.BARS`), or are of several instruments
+    """
+    if instrument is not None:
+        if "instrument" not in bars.columns:
+            raise InvalidInput("expected a column named instrument in the bars, found none")
+        bars = bars.filter(pl.col("instrument") == instrument)
+    rows = rows_of(bars)
+    values: dict[str, pl.Series] = {}
+    why: list[pl.Series] = []
+    for block, engine in ENGINES.items():
+        found = engine.compute(rows) if len(rows) else {}
+        for column in engine.COLUMNS:
+            name = column.name.removeprefix(f"{block}.")
+            array = found.get(name, np.full(len(rows), np.nan))
+            warm = known_run(*(getattr(rows, item) for item in column.inputs)) > column.warmup
+            array = np.where(warm, array, np.nan)
+            values[column.name] = pl.Series(column.name, array, dtype=pl.Float64).fill_nan(None)
+            if np.isinf(array).any():
+                row = int(np.flatnonzero(np.isinf(array))[0])
+                raise InvalidInput(f"expected finite {column.name}, found infinity at {rows.ts[row]}; check these bars")
+            unknown = np.isnan(array)
+            if unknown.any():
+                why.append(_reasons(column, rows, unknown, warm))
+    stamps = {name: _confirmed_at(rows, values[name.replace("confirmed_at", "age")]) for name in TIMES}
+    reasons = pl.Series("reasons", [None] * len(rows), dtype=pl.String)
+    if why:
+        joined = pl.select(pl.concat_str(why, separator=",", ignore_nulls=True)).to_series()
+        reasons = pl.select(pl.when(joined == "").then(None).otherwise(joined)).to_series().alias("reasons")
+    known_at = rows.available_at.to_physical().cast(pl.Int64)
+    known_at = known_at.rolling_max(WARMUP + 1, min_samples=1).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    return pl.DataFrame({"ts": rows.ts, "available_at": known_at} | values | stamps | {"reasons": reasons})
+
+
+def reasons_of(text: str | None) -> dict[str, Reason]:
+    """The `reasons` of one row: column → code."""
+    if not text:
+        return {}
+    pairs = [item.split(":") for item in text.split(",")]
+    return {name: reason_codes([code])[0] for name, code in pairs}
+
+
+def _reasons(column: FieldColumn, rows: Rows, unknown: Flags, warm: Flags) -> pl.Series:
+    """`column:code` where the column is null: what was missing among the rows it reads, else why it has no value."""
+    codes = np.full(len(rows), Reason.UNDEFINED.value, dtype=object)
+    codes[~warm] = Reason.WARMING_UP.value
+    for item, code in (
+        ("volume", Reason.VOLUME_NOT_REPORTED),
+        ("high", Reason.CLOSE_ONLY),
+        ("low", Reason.CLOSE_ONLY),
+        ("open", Reason.CLOSE_ONLY),
+    ):
+        if item in column.inputs:
+            codes[_seen(np.isnan(getattr(rows, item)), column.warmup)] = code.value
+    if "open" in column.inputs:
+        codes[_seen(rows.synthetic_open, column.warmup)] = Reason.OPEN_SYNTHETIC.value
+    text = pl.Series("why", codes, dtype=pl.String)
+    return pl.select(pl.when(pl.Series(unknown)).then(f"{column.name}:" + text)).to_series().alias(column.name)
+
+
+def _seen(flags: Flags, back: int) -> Flags:
+    """Whether any of the last back + 1 rows is flagged."""
+    rows = np.arange(flags.size)
+    last = np.maximum.accumulate(np.where(flags, rows, -back - 1))
+    return rows - last <= back
+
+
+def _confirmed_at(rows: Rows, age: pl.Series) -> pl.Series:
+    """Stamp of the bar that confirmed a swing of this age."""
+    values: Floats = age.to_numpy()
+    known = np.flatnonzero(np.isfinite(values))
+    at = np.full(len(rows), -1, dtype=np.int64)
+    at[known] = known - values[known].astype(np.int64) + liquidity.SWING
+    return rows.ts.gather(pl.Series(at).replace(-1, None)).cast(STAMP)

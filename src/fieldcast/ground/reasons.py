@@ -1,0 +1,90 @@
+"""The one closed registry of reason codes.
+
+Whatever is unknown, refused, scaled or flagged anywhere in Fieldcast carries one of these codes, and nothing else. A code
+that is not listed here cannot be written to the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from fieldcast.ground.errors import InvalidInput
+
+
+class Reason(StrEnum):
+    """Codes and, as `.meaning`, what each tells a person."""
+
+    meaning: str
+
+    def __new__(cls, code: str, meaning: str) -> Reason:
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        return member
+
+    # rows of data
+    CLOSE_ONLY = "close_only", "the source gives a close and nothing else"
+    OPEN_SYNTHETIC = "open_synthetic", "opens copy the previous close in this year: no fill, no feature may use them"
+    VOLUME_NOT_REPORTED = "volume_not_reported", "the source gave no volume for this row"
+    PRICE_MISSING = "price_missing", "a price is null or not a number"
+    PRICE_NOT_POSITIVE = "price_not_positive", "a price is zero or negative"
+    PRICE_NOT_FINITE = "price_not_finite", "a price is infinite"
+    HIGH_BELOW_LOW = "high_below_low", "the high is below the low"
+    OPEN_OUTSIDE_RANGE = "open_outside_range", "the open lies outside low and high"
+    CLOSE_OUTSIDE_RANGE = "close_outside_range", "the close lies outside low and high"
+    VOLUME_NEGATIVE = "volume_negative", "the volume is below zero"
+    DUPLICATE_STAMP = "duplicate_stamp", "the same instrument and time occur twice in one file"
+    FUTURE_STAMP = "future_stamp", "the row is dated after now"
+    NOT_A_SESSION = "not_a_session", "the calendar has no session on this date"
+    MISSING_SESSION = "missing_session", "the calendar has a session for which there is no row"
+    STAMP_MISSING = "stamp_missing", "the row has no date or time that can be read"
+    MISSING_BARS = "missing_bars", "the session has times for which there is no bar"
+    LARGE_MOVE = "large_move", "the move from the previous close is unusually large; kept, for a person to look at"
+    STALE = "stale", "the newest row is older than the session that was asked for"
+    # what cannot be computed
+    WARMING_UP = "warming_up", "too little history for this quantity"
+    UNDEFINED = "undefined", "the quantity has no value here: nothing moved, nothing was traded, or none lies in the window"
+    NO_DATA = "no_data", "there is no row for this instrument at this time"
+    SHORT_HISTORY = "short_history", "too few rows to train a model before this time"
+    COVARIATE_MISSING = "covariate_missing", "a column that the model needs is not known at this time"
+    ODDS_CONE_DISAGREE = "odds_cone_disagree", "the odds and the cone differ by more than the declared tolerance"
+    CONE_SATURATED = "cone_saturated", "the conformal level asked for more than the sample can give; the cone is capped"
+    SIMULATED = "simulated", "the data is simulated"
+    # decisions
+    DATA_QUALITY = "data_quality", "the quality score of the data is below the limit"
+    GATE_FAILED = "gate_failed", "the projection did not pass its gate"
+    GATE_CANNOT_JUDGE = "gate_cannot_judge", "the sample is too small for the gate to judge"
+    GATE_MISSING = "gate_missing", "no gate result stands for this instrument"
+    PROJECTION_MISSING = "projection_missing", "there is no projection for this slot"
+    NOT_TRADABLE = "not_tradable", "a covariate or reference series, never to be traded"
+    NOTIONAL_UNITS = "notional_units", "traded on paper in notional index units, not in a real instrument"
+    NEXT_OPEN_REFUSED = "next_open_refused", "the next open is not a real print, so an order cannot fill there"
+    NO_SHORTS = "no_shorts", "the wanted position is short and shorts are not allowed"
+    NAV_LIMIT = "nav_limit", "the wanted exposure is above the limit on net asset value"
+    INSUFFICIENT_CASH = "insufficient_cash", "the account cannot pay for this order"
+    VOLATILITY_TARGET = "volatility_target", "the size follows from the volatility target"
+    BELOW_LOT = "below_lot", "the change is smaller than one lot"
+    WITHIN_DEAD_BAND = "within_dead_band", "the change is too small to be worth its cost"
+    UNCHANGED = "unchanged", "the target equals the current position"
+    DIRECTION_UP = "direction_up", "the calibrated odds favour up"
+    DIRECTION_DOWN = "direction_down", "the calibrated odds favour down"
+    DIRECTION_NONE = "direction_none", "the calibrated odds favour neither side"
+    KILL_SWITCH = "kill_switch", "the kill switch is on: nothing may be increased until a person releases it"
+    TOO_LATE = "too_late", "the open that the order was meant for has passed"
+    CANCELLED = "cancelled", "the order was cancelled before it could fill"
+    GATE_PASSED = "gate_passed", "the projection has passed its gate"
+    REVISED = "revised", "an explicit revision of an earlier decision of the same slot"
+
+
+def reason_codes(values: Iterable[str]) -> tuple[Reason, ...]:
+    """Registered codes of `values`, in order and without repeats; an unregistered code is refused."""
+    found: dict[Reason, None] = {}
+    for value in values:
+        try:
+            found[Reason(value)] = None  # type: ignore[call-arg]
+        except ValueError:
+            raise InvalidInput(
+                f"expected a registered reason code, found {value!r}; register it in ground/reasons.py"
+            ) from None
+    return tuple(found)

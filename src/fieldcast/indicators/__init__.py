@@ -1,0 +1,58 @@
+"""Technical indicators equal to TA-Lib's, as batch functions and as steps that keep their state."""
+
+from fieldcast.indicators.averages import Macd, bollinger_percent_b, dema, dema_lines, ema, macd, sma, vwap
+from fieldcast.indicators.oscillators import (
+    Flow,
+    Wilder,
+    adosc,
+    adx,
+    atr,
+    flow,
+    obv,
+    position_in_range,
+    rsi,
+    stochrsi,
+    true_range,
+    wilder,
+)
+from fieldcast.indicators.steps import (
+    RECURSIVE,
+    EmaStep,
+    FlowStep,
+    MacdStep,
+    Recursive,
+    Step,
+    StochRsiStep,
+    WilderStep,
+)
+
+__all__ = [
+    "RECURSIVE",
+    "EmaStep",
+    "Flow",
+    "FlowStep",
+    "Macd",
+    "MacdStep",
+    "Recursive",
+    "Step",
+    "StochRsiStep",
+    "Wilder",
+    "WilderStep",
+    "adosc",
+    "adx",
+    "atr",
+    "bollinger_percent_b",
+    "dema",
+    "dema_lines",
+    "ema",
+    "flow",
+    "macd",
+    "obv",
+    "position_in_range",
+    "rsi",
+    "sma",
+    "stochrsi",
+    "true_range",
+    "vwap",
+    "wilder",
+]

@@ -1,0 +1,136 @@
+"""Wilder's oscillators and volume flow: RSI, StochRSI, ATR, ADX, true range, OBV and the Chaikin oscillator.
+
+    A_t      = A_{t-1} (p - 1) / p + x_t / p,  seeded with the mean of the first p values      (Wilder's average)
+    RSI      = 100 gain / (gain + loss), Wilder averages of up and down changes
+    StochRSI = 100 (RSI - min RSI) / (max RSI - min RSI) over the last k rows, not smoothed     (fast %K)
+    TR       = max(H - L, |H - C_{t-1}|, |L - C_{t-1}|),  ATR = Wilder average of TR
+    ADX      = Wilder average of 100 |DM+ - DM-| / (DM+ + DM-)
+    OBV      = cumulative volume, signed by the change of the close
+    ADOSC    = EMA_fast(AD) - EMA_slow(AD),  AD = cumulative V ((C - L) - (H - C)) / (H - L)
+
+RSI, StochRSI and ADX lie in [0, 100]; ATR and TR are prices; OBV and ADOSC are volumes. Values and leading NaN equal
+TA-Lib's. Source: J. W. Wilder, New Concepts in Technical Trading Systems (1978); TA-Lib 0.6 C sources.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fieldcast.ground import InvalidInput
+from fieldcast.indicators import _kernels
+from fieldcast.indicators._arrays import Array, series, window, windows
+
+
+@dataclass(frozen=True, slots=True)
+class Wilder:
+    """Wilder's averages of one period, each (n,): `rsi`, `adx` in [0, 100]; the others in units of price.
+
+    `move` is the mean absolute change of the close (gain + loss); where it is next to nothing, RSI means nothing.
+    """
+
+    rsi: Array
+    atr: Array
+    adx: Array
+    move: Array
+    true_range: Array
+
+
+def wilder(high: npt.ArrayLike, low: npt.ArrayLike, close: npt.ArrayLike, period: int = 14) -> Wilder:
+    """All of Wilder's averages of one period in one pass."""
+    h, l, c = series(high=high, low=low, close=close)  # noqa: E741
+    period = window(period, least=2)
+    out = np.empty((5, c.size))
+    _kernels.wilder_lines(h, l, c, period, np.zeros(_kernels.WILDER_STATE), out)
+    return Wilder(*out)
+
+
+def rsi(close: npt.ArrayLike, period: int = 14) -> Array:
+    """Relative strength index; (n,) in [0, 100], NaN in the first `period` rows, 0 where the close never moved."""
+    return wilder(close, close, close, period).rsi
+
+
+def atr(high: npt.ArrayLike, low: npt.ArrayLike, close: npt.ArrayLike, period: int = 14) -> Array:
+    """Average true range; (n,) in units of price, NaN in the first `period` rows."""
+    return wilder(high, low, close, period).atr
+
+
+def adx(high: npt.ArrayLike, low: npt.ArrayLike, close: npt.ArrayLike, period: int = 14) -> Array:
+    """Average directional index; (n,) in [0, 100], NaN in the first 2 period - 1 rows."""
+    return wilder(high, low, close, period).adx
+
+
+def true_range(high: npt.ArrayLike, low: npt.ArrayLike, close: npt.ArrayLike) -> Array:
+    """True range; (n,) in units of price, NaN in the first row."""
+    return wilder(high, low, close, 2).true_range
+
+
+def stochrsi(close: npt.ArrayLike, period: int = 14, fast_k: int = 5, fast_d: int = 3) -> Array:
+    """Fast %K of the RSI; (n,) in [0, 100], 0 where the RSI stood still.
+
+    NaN in the first period + fast_k + fast_d - 2 rows: TA-Lib reports %K from where its %D (a mean of `fast_d`) starts.
+    """
+    strength = rsi(close, period)
+    start = window(period, least=2) + window(fast_k, name="fast_k") + window(fast_d, name="fast_d") - 2
+    out = np.full(strength.size, np.nan)
+    if strength.size > start:
+        out[start:] = 100.0 * position_in_range(strength[start - fast_k + 1 :], fast_k)
+    return out
+
+
+def position_in_range(values: Array, rows: int, least_range: float = 0.0, otherwise: float = 0.0) -> Array:
+    """Place of each value in the range of the last `rows` ones; (n - rows + 1,) in [0, 1].
+
+    Where that range is not above `least_range` the answer is `otherwise`.
+    """
+    view = windows(values, rows)
+    low, high = view.min(axis=1), view.max(axis=1)
+    place = np.full(low.size, otherwise)
+    np.divide(values[rows - 1 :] - low, high - low, out=place, where=high - low > least_range)
+    return place
+
+
+def obv(close: npt.ArrayLike, volume: npt.ArrayLike) -> Array:
+    """On-balance volume, starting with the first volume; (n,) in units of volume."""
+    return flow(close, close, close, volume).obv
+
+
+def adosc(
+    high: npt.ArrayLike,
+    low: npt.ArrayLike,
+    close: npt.ArrayLike,
+    volume: npt.ArrayLike,
+    fast: int = 3,
+    slow: int = 10,
+) -> Array:
+    """Chaikin accumulation oscillator; (n,) in units of volume, NaN in the first slow - 1 rows.
+
+    Raises
+    ------
+    InvalidInput : `fast` is not shorter than `slow`
+    """
+    fast, slow = window(fast, name="fast"), window(slow, name="slow")
+    if fast >= slow:
+        raise InvalidInput(f"expected fast to be shorter than slow, found fast {fast} and slow {slow}")
+    return flow(high, low, close, volume, fast, slow).adosc
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """On-balance volume and the Chaikin oscillator, each (n,) in units of volume."""
+
+    obv: Array
+    adosc: Array
+
+
+def flow(
+    high: npt.ArrayLike, low: npt.ArrayLike, close: npt.ArrayLike, volume: npt.ArrayLike, fast: int = 3, slow: int = 10
+) -> Flow:
+    """`obv` and `adosc` in one pass."""
+    h, l, c, v = series(high=high, low=low, close=close, volume=volume)  # noqa: E741
+    out = np.empty((2, c.size))
+    state = np.zeros(_kernels.FLOW_STATE)
+    _kernels.flow_lines(h, l, c, v, window(fast, name="fast"), window(slow, name="slow"), state, out)
+    return Flow(*out)

@@ -1,0 +1,26 @@
+"""Every table of the ledger, one ORM class each; the floors above map their own types to these rows."""
+
+from fieldcast.ledger._base import Base
+from fieldcast.ledger._tables_audit import AuditLog
+from fieldcast.ledger._tables_cycle import CycleMeta, Decision
+from fieldcast.ledger._tables_market import Instrument, StoreFile
+from fieldcast.ledger._tables_science import Evidence, GateResultRow, Packet, Trial
+from fieldcast.ledger._tables_trading import CashMovement, Fill, Intent, NavSnapshot, Order
+
+__all__ = [
+    "AuditLog",
+    "Base",
+    "CashMovement",
+    "CycleMeta",
+    "Decision",
+    "Evidence",
+    "Fill",
+    "GateResultRow",
+    "Instrument",
+    "Intent",
+    "NavSnapshot",
+    "Order",
+    "Packet",
+    "StoreFile",
+    "Trial",
+]

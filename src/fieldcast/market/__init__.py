@@ -1,0 +1,38 @@
+"""Market vocabulary without input or output: instruments, sessions, table schemas."""
+
+from fieldcast.market.instrument import Instrument, Kind, default_instrument, file_name, from_file_name
+from fieldcast.market.schemas import (
+    BAR_KEY,
+    BARS,
+    PRICES,
+    STAMP,
+    add_reason,
+    conform,
+    empty_bars,
+    has_reason,
+    trusted_open,
+)
+from fieldcast.market.sessions import DECISION_DELAY, last_session, next_session, sessions, sessions_between, sessions_per_year
+
+__all__ = [
+    "BARS",
+    "BAR_KEY",
+    "DECISION_DELAY",
+    "PRICES",
+    "STAMP",
+    "Instrument",
+    "Kind",
+    "add_reason",
+    "conform",
+    "default_instrument",
+    "empty_bars",
+    "file_name",
+    "from_file_name",
+    "has_reason",
+    "last_session",
+    "next_session",
+    "sessions",
+    "sessions_between",
+    "sessions_per_year",
+    "trusted_open",
+]

@@ -1,0 +1,182 @@
+"""The composer: from odds and returns to a cone, three-way odds, drift and reliability at every out-of-sample row.
+
+    sigma_t,h     log-HAR, coefficients renewed every `refit` rows from rows whose horizon has ended
+    cone          seven conformal quantiles of past r / sigma, times sigma_t,h
+    flat band     k * sigma_t,h, where k makes the flat share of the training rows 1/3
+    odds          P(flat) from the cone, the rest split by the calibrated sign odds
+    mean (drift)  mean of the cone
+    reliability   the weakest of data, sample and calibration, each measured on outcomes known by then
+
+Every fitted number at row t rests on labels that had ended by the decision at t. Nothing here knows of a position or an order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fieldcast.evaluation import Fold, ece
+from fieldcast.features.labels import flat_band_k
+from fieldcast.ground import InvalidInput
+from fieldcast.models import LogHar
+from fieldcast.projection.conformal import BANDS, AdaptiveConformal, ConePath
+from fieldcast.projection.odds import compose_odds, cone_mean, odds_and_cone_agree
+from fieldcast.projection.reliability import ReliabilityParts, reliability
+
+Floats = NDArray[np.float64]
+FIRST_VOLATILITY_FIT = 274          # 22 rows of warm-up and one year of targets
+MINIMUM_SCORED = 60                 # outcomes before a calibration error is measured
+
+
+@dataclass(frozen=True)
+class HorizonPath:
+    """What is projected over one horizon at each row; arrays are (n,) or (n, k), NaN where there is no projection.
+
+    `odds` are up, flat, down; `coverage` is the share of known outcomes inside the 50, 75 and 90 % bands so far and `scored`
+    their number; `sigma` is that of the log return over the horizon.
+    """
+
+    horizon: int
+    sign_odds: Floats
+    input_missing: NDArray[np.bool_]
+    odds: Floats
+    quantiles_bps: Floats
+    flat_band_bps: Floats
+    mean_bps: Floats
+    sigma: Floats
+    agree: NDArray[np.bool_]
+    saturated: NDArray[np.bool_]
+    reliability: ReliabilityParts
+    coverage: Floats
+    scored: NDArray[np.int64]
+    cone: ConePath
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Rows that have both odds and a cone."""
+        return np.asarray(np.isfinite(self.odds).all(axis=1) & np.isfinite(self.quantiles_bps).all(axis=1), dtype=np.bool_)
+
+    @property
+    def conviction(self) -> Floats:
+        """Calibrated probability of the called side, given that the return is not 0."""
+        called: Floats = np.maximum(self.sign_odds, 1.0 - self.sign_odds)
+        return called
+
+
+def walk_volatility(variance: Floats, daily_return: Floats, *, horizon: int, refit: int) -> Floats:
+    """Out-of-sample log-HAR sigma over the horizon at every row; NaN before the first fit.
+
+    Parameters
+    ----------
+    variance : (n,) daily variances, see `models.daily_variance`
+    daily_return : (n,) log return close(t-1) → close(t)
+    """
+    if len(variance) <= FIRST_VOLATILITY_FIT:
+        raise InvalidInput(f"expected more than {FIRST_VOLATILITY_FIT} rows for a volatility model, found {len(variance)}")
+    path = LogHar().path(variance, daily_return, first=FIRST_VOLATILITY_FIT, horizon=horizon, refit=refit)
+    sigma = path.sigma.copy()
+    sigma[: path.first] = np.nan
+    return sigma
+
+
+def compose(
+    *,
+    horizon: int,
+    folds: Iterable[Fold],
+    returns: Floats,
+    sigma: Floats,
+    sign_odds: Floats,
+    input_missing: NDArray[np.bool_],
+    data_coverage: Floats,
+    flat_share: float,
+    conformal: AdaptiveConformal | None = None,
+) -> HorizonPath:
+    """Compose the projections of one instrument over one horizon.
+
+    Parameters
+    ----------
+    folds : the walk's folds, in time order
+    returns : (n,) log return close(t) → close(t + h), NaN where not known yet
+    sigma : (n,) forecast of its standard deviation, NaN where there is none
+    sign_odds : (n,) calibrated out-of-sample P(return > 0), NaN where not forecast
+    input_missing : (n,) rows that have no forecast because an input of the model was not known
+    data_coverage : (n,) share of the model's inputs that were known
+    flat_share : share of the training rows inside the flat band
+    """
+    folds = tuple(folds)
+    cone = (conformal or AdaptiveConformal()).run(returns, sigma, horizon=horizon)
+    band = _flat_band(folds, returns, sigma, flat_share)
+    odds = compose_odds(sign_odds, cone.quantiles_bps, np.where(np.isfinite(band), band, 0.0))
+    odds[~np.isfinite(band)] = np.nan
+    forecast = np.asarray(np.isfinite(odds).all(axis=1), dtype=np.bool_)
+    hits, scored = _hits(cone, returns, forecast, horizon)
+    agree = np.zeros(len(odds), dtype=np.bool_)
+    agree[forecast] = odds_and_cone_agree(odds[forecast], cone.quantiles_bps[forecast], band[forecast])
+    error = _calibration_error(folds, sign_odds, returns, horizon)
+    outcomes = np.where(np.isfinite(error), scored // horizon, 0)      # h-day outcomes overlap: n rows hold n / h of them
+    return HorizonPath(
+        horizon=horizon,
+        sign_odds=sign_odds,
+        input_missing=input_missing,
+        odds=odds,
+        quantiles_bps=cone.quantiles_bps,
+        flat_band_bps=band,
+        mean_bps=cone_mean(cone.quantiles_bps),
+        sigma=sigma,
+        agree=agree,
+        saturated=cone.saturated,
+        reliability=reliability(data_coverage, outcomes, error),
+        coverage=hits,
+        scored=scored,
+        cone=cone,
+    )
+
+
+def _flat_band(folds: tuple[Fold, ...], returns: Floats, sigma: Floats, share: float) -> Floats:
+    """(n,) bps; k comes from each fold's own training rows."""
+    band = np.full(len(returns), np.nan)
+    for fold in folds:
+        known = fold.train[np.isfinite(returns[fold.train]) & np.isfinite(sigma[fold.train])]
+        if known.size >= MINIMUM_SCORED:
+            band[fold.test] = 1e4 * flat_band_k(returns[known], sigma[known], share) * sigma[fold.test]
+    return band
+
+
+def _hits(cone: ConePath, returns: Floats, forecast: NDArray[np.bool_], horizon: int) -> tuple[Floats, NDArray[np.int64]]:
+    """Measured coverage of the three bands over outcomes known at each row, and their number."""
+    outcome = forecast & np.isfinite(returns)
+    count = _known_by(outcome.astype(np.int64), horizon)
+    columns = []
+    for share in BANDS:
+        low, high = cone.band(share)
+        with np.errstate(invalid="ignore"):
+            inside = outcome & (1e4 * returns >= low) & (1e4 * returns <= high)
+        columns.append(_known_by(inside.astype(np.int64), horizon))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        coverage = np.column_stack(columns) / count[:, None]
+    return coverage, count
+
+
+def _known_by(flags: NDArray[np.int64], horizon: int) -> NDArray[np.int64]:
+    """Running count of flags of rows s with s + horizon <= t."""
+    total = np.cumsum(flags)
+    known = np.zeros_like(total)
+    known[horizon:] = total[:-horizon]
+    return known
+
+
+def _calibration_error(folds: tuple[Fold, ...], odds: Floats, returns: Floats, horizon: int) -> Floats:
+    """Debiased ECE of the sign odds over outcomes known at the start of each test block; NaN while they are few."""
+    error = np.full(len(odds), np.nan)
+    scored = np.isfinite(odds) & np.isfinite(returns) & (returns != 0.0)
+    for fold in folds:
+        if not fold.test.size:
+            continue
+        rows = np.flatnonzero(scored[: max(fold.test[0] - horizon + 1, 0)])
+        if rows.size >= MINIMUM_SCORED:
+            outcome = (returns[rows] > 0).astype(np.float64)
+            error[fold.test] = ece(odds[rows], outcome, draws=1, overlap=horizon).debiased
+    return error

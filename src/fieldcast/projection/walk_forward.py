@@ -1,0 +1,186 @@
+"""Walk-forward odds: every out-of-sample probability comes from a model that had seen only labels already known.
+
+    |------------- training fold -------------|  embargo | test rows |
+    |---- fit (first 80 %) ----|- calibrate --|
+
+Each fold is purged by label end. Inside it the model is fitted on the first part and its calibrator on the last part; that same
+model, not a refitted one, scores the test rows, so the calibrator maps exactly the score that it was fitted on. A column enters
+a fold where it is known on every training row: a column that the source cannot support (Garman-Klass without real opens) stays
+out, by what was known then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fieldcast.evaluation import WalkForward
+from fieldcast.ground import InvalidInput
+from fieldcast.models import BaseRate, BoostedTrees, Logistic, OddsModel, VolatilityAnchor
+from fieldcast.projection.calibration import choose_calibrator
+
+Array = NDArray[np.float64]
+Stamps = NDArray[np.datetime64]
+MINIMUM_CALIBRATION_ROWS = 60
+KNOWN_SHARE = 0.80
+
+MODELS: dict[str, Callable[..., OddsModel]] = {
+    "base_rate": BaseRate,
+    "anchor": VolatilityAnchor,
+    "anchor_vix": VolatilityAnchor,
+    "logistic": Logistic,
+    "boosted_trees": BoostedTrees,
+}
+
+
+@dataclass(frozen=True)
+class OddsTask:
+    """One configuration on one instrument: what to learn, from which columns, and how to walk.
+
+    Parameters
+    ----------
+    features : (n, p) in the order of `columns`; NaN where a value is not known
+    y : (n,) 1, 0, or NaN where the outcome is not known (or is neither)
+    decision : (n,) UTC times at which each row's decision is made
+    label_end : (n,) UTC times at which each row's outcome was known; NaT where it is not yet
+    first_usable : rows before it are warm-up
+    refit : rows after which the model is fitted again (a multiple of the walk's step)
+    """
+
+    instrument: str
+    label: str
+    horizon: int
+    model: str
+    columns: tuple[str, ...]
+    features: Array
+    y: Array
+    decision: Stamps
+    label_end: Stamps
+    first_usable: int
+    walk: WalkForward
+    refit: int
+    calibration_share: float
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[str, str, int, str]:
+        return self.instrument, self.label, self.horizon, self.model
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One fitted model of the walk: a child of the trial, never a trial of its own."""
+
+    first_test_row: int
+    n_fit: int
+    n_calibration: int
+    columns: tuple[str, ...]
+    calibrator: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class OddsWalk:
+    """Out-of-sample odds of one task.
+
+    `raw` and `odds` are (n,) with NaN on rows that were not forecast; `input_missing` marks those that a fitted model could not
+    score because an input was not known; `fits` in time order.
+    """
+
+    instrument: str
+    label: str
+    horizon: int
+    model: str
+    raw: Array
+    odds: Array
+    input_missing: NDArray[np.bool_]
+    fits: tuple[Fit, ...]
+
+    @property
+    def key(self) -> tuple[str, str, int, str]:
+        return self.instrument, self.label, self.horizon, self.model
+
+
+def walk_odds(task: OddsTask) -> OddsWalk:
+    """Fit, calibrate and score fold by fold.
+
+    Raises
+    ------
+    InvalidInput : the model is unknown, or `refit` is no multiple of the walk's step
+    """
+    if task.model not in MODELS:
+        raise InvalidInput(f"expected a model out of {', '.join(MODELS)}, found {task.model!r}")
+    if task.refit % task.walk.step:
+        raise InvalidInput(f"expected refit to be a multiple of the step {task.walk.step}, found {task.refit}")
+    raw = np.full(len(task.y), np.nan)
+    odds = np.full(len(task.y), np.nan)
+    input_missing = np.zeros(len(task.y), dtype=np.bool_)
+    due_at = -1
+    fits: list[Fit] = []
+    fitted: _Fitted | None = None
+    for fold in task.walk.split(task.decision, task.label_end, task.first_usable):
+        if fitted is None or fold.test[0] >= due_at:
+            fitted = _fit(task, fold.train)
+            due_at = int(fold.test[0]) + task.refit
+            if fitted is not None:
+                fits.append(fitted.record(int(fold.test[0])))
+        if fitted is None:
+            continue
+        inputs = task.features[np.ix_(fold.test, fitted.positions)]
+        known = np.isfinite(inputs).all(axis=1)
+        rows = fold.test[known]
+        input_missing[fold.test[~known]] = True
+        if rows.size:
+            raw[rows] = fitted.model.predict(inputs[known])
+            odds[rows] = fitted.calibrate(raw[rows])
+    return OddsWalk(*task.key, raw=raw, odds=odds, input_missing=input_missing, fits=tuple(fits))
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    model: OddsModel
+    calibrate: Callable[[Array], Array]
+    calibrator: str
+    positions: NDArray[np.intp]
+    columns: tuple[str, ...]
+    n_fit: int
+    n_calibration: int
+
+    def record(self, first_test_row: int) -> Fit:
+        return Fit(first_test_row, self.n_fit, self.n_calibration, self.columns, self.calibrator, self.model.hash)
+
+
+def _fit(task: OddsTask, train: NDArray[np.intp]) -> _Fitted | None:
+    """Model and calibrator of one training fold; None where its labels hold only one class."""
+    train = train[np.isfinite(task.y[train])]
+    if task.model == "base_rate":
+        if not train.size:
+            return None
+        base = BaseRate().fit(np.empty((train.size, 0)), task.y[train])
+        return _Fitted(base, lambda p: p, "none", np.empty(0, dtype=np.intp), (), train.size, 0)
+    known = np.isfinite(task.features[train])
+    positions = np.flatnonzero(known.mean(axis=0) >= KNOWN_SHARE) if train.size else np.empty(0, dtype=np.intp)
+    if not positions.size:
+        return None
+    train = train[known[:, positions].all(axis=1)]
+    fit, hold = _hold_out(task, train)
+    if hold.size < MINIMUM_CALIBRATION_ROWS or not fit.size or min(np.ptp(task.y[fit]), np.ptp(task.y[hold])) == 0.0:
+        return None
+    model = MODELS[task.model](**task.parameters).fit(task.features[np.ix_(fit, positions)], task.y[fit])
+    scores = model.predict(task.features[np.ix_(hold, positions)])
+    calibrator = choose_calibrator(scores, task.y[hold], gap=task.horizon - 1).calibrator
+    columns = tuple(task.columns[i] for i in positions)
+    return _Fitted(model, calibrator.predict, calibrator.kind, positions, columns, fit.size, hold.size)
+
+
+def _hold_out(task: OddsTask, train: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """First part for the model, last part for the calibrator; labels of the first ended before the last begins."""
+    cut = round(train.size * (1.0 - task.calibration_share))
+    fit, hold = train[:cut], train[cut:]
+    if hold.size:
+        fit = fit[task.label_end[fit] <= task.decision[hold[0]]]
+    return fit, hold

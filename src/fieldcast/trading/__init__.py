@@ -1,0 +1,47 @@
+"""The vocabulary of trading: actions, verdicts, decisions, intents, orders, fills, exact money, costs."""
+
+from fieldcast.trading.accounts import Account, Position
+from fieldcast.trading.costs import CostModel
+from fieldcast.trading.decisions import Action, Decision, DecisionStatus, Verdict, VerdictKind
+from fieldcast.trading.identity import CLIENT_ID_LENGTH, client_id
+from fieldcast.trading.money import exact_product, exact_sum, fill_value, price_from_bar, ratio_down, to_lots, to_tick
+from fieldcast.trading.orders import (
+    Fill,
+    Intent,
+    IntentStatus,
+    NotFound,
+    Order,
+    OrderState,
+    OrderStatus,
+    Side,
+    cash_effect,
+)
+
+__all__ = [
+    "CLIENT_ID_LENGTH",
+    "Account",
+    "Action",
+    "CostModel",
+    "Decision",
+    "DecisionStatus",
+    "Fill",
+    "Intent",
+    "IntentStatus",
+    "NotFound",
+    "Order",
+    "OrderState",
+    "OrderStatus",
+    "Position",
+    "Side",
+    "Verdict",
+    "VerdictKind",
+    "cash_effect",
+    "client_id",
+    "exact_product",
+    "exact_sum",
+    "fill_value",
+    "price_from_bar",
+    "ratio_down",
+    "to_lots",
+    "to_tick",
+]

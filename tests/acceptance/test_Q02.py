@@ -1,0 +1,220 @@
+"""Q02, validated configuration with boot checks, and one command-line entry.
+
+Done when: "Every documented command runs in CI, and a bad value stops boot with its key named"
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import shlex
+import subprocess
+import sysconfig
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.feature("Q02")
+OPEN_PARTS: tuple[str, ...] = ("daemon", "backtest", "dashboard", "training as a command of its own")
+
+ROOT = Path(__file__).resolve().parents[2]
+FIELDCAST = str(Path(sysconfig.get_path("scripts")) / "fieldcast")
+PAGE = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
+SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
+DOCUMENTED = re.findall(r"^\$ (fieldcast .+)$", PAGE, re.MULTILINE)
+
+
+def _run(command: list[str], folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A command in a folder, without any setting of ours in the environment but those given."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("FIELDCAST_")}
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=inherited | {"NO_COLOR": "1", "COLUMNS": "160"} | environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def _commands() -> dict[str, Any]:
+    """Every leaf of the command line by its words, such as `data import`."""
+    from typer.main import get_command
+
+    from fieldcast.cli._app import app
+
+    found: dict[str, Any] = {}
+
+    def walk(command: Any, words: tuple[str, ...]) -> None:
+        children = getattr(command, "commands", None)
+        if children is None:
+            found[" ".join(words)] = command
+        for name, child in (children or {}).items():
+            walk(child, (*words, name))
+
+    walk(get_command(app), ())
+    return found
+
+
+COMMANDS = _commands()
+# Arguments with which each command would start its work: the shortest documented line of its section.
+STARTS = {
+    name: min(re.findall(r"^\$ fieldcast (.+)$", text, re.MULTILINE), key=len, default=name) for name, text in SECTIONS.items()
+}
+
+
+# what is documented is what is there --------------------------------------------------------------------------------
+
+
+def test_every_command_has_its_section_and_every_section_its_command() -> None:
+    assert set(SECTIONS) == set(COMMANDS)
+    assert list(SECTIONS)[:3] == ["version", "doctor", "demo"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_section_shows_its_command_and_names_its_options(name: str) -> None:
+    lines = re.findall(r"^\$ fieldcast (.+)$", SECTIONS[name], re.MULTILINE)
+    assert lines
+    assert all(line.startswith(name) for line in lines)
+    common = {"--help", "--json", "--home", "--experiment", "--vix", "--as-of"}
+    options = {option for parameter in COMMANDS[name].params for option in parameter.opts if option.startswith("--")}
+    missing = sorted(option for option in options - common if option not in SECTIONS[name])
+    assert not missing, f"docs/reference/commands.md says nothing of {', '.join(missing)} under {name}"
+    written = {word.split("=")[0] for line in lines for word in shlex.split(line) if word.startswith("--")}
+    assert written <= options, f"{name} has no {', '.join(sorted(written - options))}"
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "version"])
+def test_every_verb_takes_json(name: str) -> None:
+    assert "--json" in {option for parameter in COMMANDS[name].params for option in parameter.opts}
+
+
+@pytest.mark.parametrize("name", ["", *COMMANDS])
+def test_help_answers(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from typer.testing import CliRunner
+
+    from fieldcast.cli._app import app
+
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, [*name.split(), "--help"], prog_name="fieldcast")
+    assert done.exit_code == 0, done.output
+    assert f"fieldcast {name}".strip() in done.output
+    assert not list(tmp_path.iterdir()), "asking for help leaves nothing behind"
+
+
+def test_help_costs_less_than_three_tenths_of_a_second(tmp_path: Path) -> None:
+    """The least of seven: processor time, which is wall time on a machine that does nothing else."""
+    times = []
+    for _ in range(7):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = _run([FIELDCAST, "--help"], tmp_path)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert done.returncode == 0
+        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(times) < 0.3, f"{min(times):.3f} s"
+
+
+# a bad value stops the start ----------------------------------------------------------------------------------------
+
+SETTINGS = [name for name in COMMANDS if name != "version"]
+
+
+def _stopped(done: subprocess.CompletedProcess[str], key: str) -> None:
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stdout == ""
+    assert re.search(rf"\b{key}\b", done.stderr), done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_bad_value_in_the_environment_stops_every_verb_with_its_key_named(name: str, tmp_path: Path) -> None:
+    (tmp_path / "mybars.csv").touch()
+    done = _run([FIELDCAST, *shlex.split(STARTS[name])], tmp_path, FIELDCAST_WORKERS="many")
+    _stopped(done, "workers")
+    assert [path.name for path in tmp_path.iterdir()] == ["mybars.csv"], "nothing is written before the settings stand"
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("workers = 0", "workers"),
+        ('workers = "LOUD"', "workers"),
+        ("wrokers = 2", "wrokers"),
+        ('ledger_url = "mysql://u:hunter2@h/d"', "ledger_url"),  # pragma: allowlist secret
+        ("workers = = 2", "fieldcast.toml"),
+    ],
+)
+def test_a_bad_file_of_settings_stops_the_start_with_its_key_named(text: str, key: str, tmp_path: Path) -> None:
+    (tmp_path / "fieldcast.toml").write_text(text, encoding="utf-8")
+    done = _run([FIELDCAST, "data", "ls"], tmp_path)
+    _stopped(done, re.escape(key))
+    assert "hunter2" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["fieldcast.toml"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["data", "nonsense"],
+        ["data", "ls", "--nonsense"],
+        ["data", "import"],
+        ["demo", "--rows", "many"],
+        ["cycle", "run", "XNAS:COMP"],
+        ["project", "XNAS:COMP", "--as-of", "yesterday"],
+        ["data", "check", "XNAS:NONE"],
+        ["data", "import", "absent.csv", "--instrument", "XNAS:NONE"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_use_is_one_clear_line_and_exit_code_two(arguments: list[str], tmp_path: Path) -> None:
+    done = _run([FIELDCAST, *arguments], tmp_path)
+    assert done.returncode == 2, done.stdout + done.stderr
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("fieldcast: ")
+    assert "Traceback" not in line
+
+
+# every documented command runs --------------------------------------------------------------------------------------
+
+
+def _own_file(path: Path) -> None:
+    """The user's own file of the page: 1,400 daily bars up to the last days, from the simulated market."""
+    import polars as pl
+
+    from fieldcast.data.simulated import SimulatedMarket, simulate
+
+    yesterday = (datetime.now(tz=UTC) - timedelta(days=1)).date()
+    bars = simulate(SimulatedMarket(seed=11, kind="martingale", last=yesterday, n_sessions=2600)).bars
+    bars.select(
+        Date=pl.col("ts").dt.convert_time_zone("America/New_York").dt.date(),
+        Open="open",
+        High="high",
+        Low="low",
+        Close="close",
+        Volume="volume",
+    ).write_csv(path)
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, subprocess.CompletedProcess[str]]:
+    """Every documented line, run in the order of the page in one empty folder."""
+    folder = tmp_path_factory.mktemp("user")
+    _own_file(folder / "mybars.csv")
+    return {line: _run([FIELDCAST, *shlex.split(line)[1:]], folder) for line in DOCUMENTED}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", DOCUMENTED)
+def test_a_documented_command_runs(ran: dict[str, subprocess.CompletedProcess[str]], line: str) -> None:
+    done = ran[line]
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert done.stdout.strip()
+    assert "Traceback" not in done.stderr
+    if "--json" in line:
+        assert isinstance(json.loads(done.stdout), dict)
