@@ -1,6 +1,6 @@
 """Runs the 400-row demo in processes that can be killed.
 
-    python demo_driver.py trace HOME    one run; the fault points that it passes go to HOME/trace, one a line
+    python demo_driver.py trace HOME    one run in HOME/demo; the fault points that it passes go to HOME/trace, one a line
     python demo_driver.py kill ROOT     for each entry of ROOT/plan: a run that is killed, then a whole one in the same folder;
                                         the wait statuses and what the folder then holds go to ROOT/results
 
@@ -103,10 +103,10 @@ def _heed(hook: Callable[[str], None]) -> None:
 
 
 def trace(home: Path) -> None:
-    """One run that notes the fault points instead of heeding them."""
+    """One run in HOME/demo that notes the fault points instead of heeding them."""
     with (home / "trace").open("w", encoding="utf-8") as file:
         _heed(lambda name: print(name, file=file))
-        play(home)
+        play(home / "demo")
 
 
 def killed_at(home: Path, point: str, nth: int) -> None:
