@@ -21,7 +21,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from fieldcast.data import BarStore, Lineage, MemoryStore, ParquetStore, read_bundled
+from fieldcast.data import Lineage, MemoryStore, ParquetStore, Store, read_bundled
 from fieldcast.ground import ManualClock
 from fieldcast.ledger import open_database
 
@@ -48,7 +48,7 @@ def restated(bars: pl.DataFrame, ts: datetime) -> pl.DataFrame:
     )
 
 
-def contract(store: BarStore) -> tuple[object, ...]:
+def contract(store: Store) -> tuple[object, ...]:
     """One sequence of appends and reads, with everything that a caller can see of it."""
     bars, lineage = nasdaq()
     again = Lineage(provider="bundled", dataset="bundled", fetched_at=FETCHED + timedelta(days=1))
@@ -172,7 +172,7 @@ def test_the_index_rebuilt_from_footers_equals_the_one_kept(store, tmp_path):
 
 @pytest.mark.parametrize("backend", ["memory", "parquet"])
 def test_a_restated_bar_is_a_new_row_that_only_later_reads_see(backend, store):
-    chosen: BarStore = store if backend == "parquet" else MemoryStore()
+    chosen: Store = store if backend == "parquet" else MemoryStore()
     bars, lineage = nasdaq()
     chosen.append(bars, lineage)
     ts, told = bars["ts"][5000], FETCHED + timedelta(days=30)

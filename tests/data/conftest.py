@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fieldcast.data import BarStore, Lineage, MemoryStore, ParquetStore
+from fieldcast.data import Lineage, MemoryStore, ParquetStore, Store
 from fieldcast.ground import ManualClock
 from fieldcast.ledger import Database, open_database
 from fieldcast.market import BARS, Instrument, Kind, sessions_between
@@ -75,7 +75,7 @@ def parquet(tmp_path: Path, db: Database) -> ParquetStore:
 
 
 @pytest.fixture(params=["memory", "parquet", pytest.param("parquet-postgresql", marks=pytest.mark.slow)])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BarStore]:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     if request.param == "memory":
         yield MemoryStore()
         return

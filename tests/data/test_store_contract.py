@@ -1,4 +1,4 @@
-"""The contract of `BarStore`, run on every backend."""
+"""The contract of `Store`, run on every backend."""
 
 from __future__ import annotations
 
@@ -160,6 +160,7 @@ def test_datasets_say_what_is_stored(store, make_bars, make_lineage):
     store.append(simulated, make_lineage("simulated", simulated=True))
     first, second = store.datasets().rows(named=True)
     assert first == {
+        "table": "bars/1d",
         "instrument": "ARCX:SPY",
         "dataset": "adjusted",
         "provider": "test",

@@ -70,7 +70,7 @@ def test_the_sources_keep_every_contract(house: Path) -> None:
 
 PLANTED = [
     ("ground._one", "import fieldcast.market", "floors"),
-    ("market._one", "from fieldcast.data import BarStore", "floors"),
+    ("market._one", "from fieldcast.data import Store", "floors"),
     ("evaluation._one", "import fieldcast.models", "floors"),
     ("projection._one", "from fieldcast.trading import Order", "projection line"),
     ("models._one", "from fieldcast.risk import check_limits", "projection line"),

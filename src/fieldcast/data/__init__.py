@@ -11,12 +11,11 @@ from fieldcast.data.parquet import ParquetStore
 from fieldcast.data.quality import QualityReport, quality
 from fieldcast.data.rules import CleaningReport, Severity, clean
 from fieldcast.data.simulated import Simulated, SimulatedMarket, bayes_auc, simulate
-from fieldcast.data.store import AppendResult, BarStore, Problem, RebuildReport, VerifyReport
+from fieldcast.data.store import AppendResult, Problem, RebuildReport, Store, VerifyReport
 
 __all__ = [
     "BUNDLED",
     "AppendResult",
-    "BarStore",
     "CleaningReport",
     "GapReport",
     "ImportReport",
@@ -29,6 +28,7 @@ __all__ = [
     "Severity",
     "Simulated",
     "SimulatedMarket",
+    "Store",
     "VerifyReport",
     "bayes_auc",
     "clean",

@@ -7,18 +7,19 @@ import hashlib
 import numpy as np
 import polars as pl
 
-from fieldcast.market import BAR_KEY, BARS
+from fieldcast.market import DAILY, Table, table_of
 
 
-def content_sha256(bars: pl.DataFrame) -> str:
-    """Hash of a table of bars, in key order, independent of row order and of the file format.
+def content_sha256(rows: pl.DataFrame, table: Table | None = None) -> str:
+    """Hash of rows of a table (none = daily bars), independent of row order and of the file format.
 
-    Each column enters as its name, its null mask and its values: times as int64 microseconds, prices as little-endian
-    float64 with nulls as 0 and -0.0 as 0.0, text as length-prefixed UTF-8.
+    Each column enters as its name, its null mask and its values: times as int64 microseconds, numbers as little-endian
+    float64 or int64 with nulls as 0 and -0.0 as 0.0, text as length-prefixed UTF-8.
     """
-    rows = bars.select(list(BARS)).sort(BAR_KEY)
-    state = hashlib.sha256(f"bars/1 {rows.height}".encode())
-    for name, dtype in BARS.items():
+    table = table or table_of(DAILY)
+    rows = rows.select(list(table.schema)).sort(table.version_key)
+    state = hashlib.sha256(f"{table.kind}/1 {rows.height}".encode())
+    for name, dtype in table.schema.items():
         column = rows[name]
         state.update(f"|{name}|".encode())
         state.update(np.packbits(column.is_null().to_numpy()).tobytes())
@@ -30,6 +31,8 @@ def content_sha256(bars: pl.DataFrame) -> str:
             lengths = texts.str.len_bytes().cast(pl.Int64).to_numpy()
             state.update(np.ascontiguousarray(lengths, dtype="<i8").tobytes())
             state.update("".join(texts.to_list()).encode())
+        elif dtype in (pl.Int64, pl.Boolean):
+            state.update(np.ascontiguousarray(column.cast(pl.Int64).fill_null(0).to_numpy(), dtype="<i8").tobytes())
         else:
             micros = column.dt.timestamp("us").fill_null(0).to_numpy()
             state.update(np.ascontiguousarray(micros, dtype="<i8").tobytes())

@@ -1,6 +1,6 @@
 """What an append does to rows that are already stored.
 
-A row is a *version* of the bar (instrument, ts); its `available_at` says from when the version could be known.
+A row is a *version* of what its key names (a bar: instrument, ts); its `available_at` says from when the version could be known.
 
 - a version that is stored already is unchanged (an append can be repeated without effect);
 - the same values as the latest version: unchanged, whatever `available_at` it comes with;
@@ -17,10 +17,7 @@ import polars as pl
 
 from fieldcast.data.lineage import Lineage
 from fieldcast.ground import InvalidInput, Reason, reason_codes, utc
-from fieldcast.market import BAR_KEY, BARS, PRICES, conform, has_reason
-
-_BAR = ["instrument", "ts"]
-_VALUES = ["open", "high", "low", "close", "volume", "reasons"]
+from fieldcast.market import Table, conform, has_reason
 
 
 @dataclass(frozen=True)
@@ -34,36 +31,52 @@ class Merged:
     rows_superseded: int
 
 
-def checked(bars: pl.DataFrame, lineage: Lineage) -> pl.DataFrame:
-    """`bars` in schema and key order, or a refusal that names the first thing wrong with them.
+def checked(rows: pl.DataFrame, lineage: Lineage, table: Table) -> pl.DataFrame:
+    """`rows` in the table's schema and order, or a refusal that names the first thing wrong with them.
 
     Raises
     ------
     InvalidInput : schema, key, a non-finite or missing value without its reason, an unregistered reason code, or a
         simulated label that rows and lineage do not share
     """
-    rows = conform(bars, BARS).sort(BAR_KEY)
+    rows = conform(rows, dict(table.schema)).sort(table.version_key)
     if rows.is_empty():
         raise InvalidInput("expected at least one row to append, found none")
-    for name in ("instrument", "ts", "available_at", "close"):
-        _refuse(rows, pl.col(name).is_null(), f"expected a value of {name} in every row")
-    for name in (*PRICES, "volume"):
-        _refuse(rows, pl.col(name).is_not_null() & ~pl.col(name).is_finite(), f"expected {name} finite or null")
-    for name in PRICES:
-        _refuse(rows, pl.col(name) <= 0, f"expected {name} above zero")
-    _refuse(rows, pl.col("high") < pl.col("low"), "expected high at or above low")
-    _refuse(rows, pl.col("volume") < 0, "expected volume at or above zero")
-    _refuse(rows, pl.col("available_at") < pl.col("ts"), "expected available_at at or after ts")
-    bare = pl.any_horizontal(pl.col(name).is_null() for name in ("open", "high", "low"))
-    _refuse(rows, bare & ~has_reason(Reason.CLOSE_ONLY), "expected open, high and low, or the reason close_only")
-    silent = ~(has_reason(Reason.CLOSE_ONLY) | has_reason(Reason.VOLUME_NOT_REPORTED))
-    _refuse(rows, pl.col("volume").is_null() & silent, "expected volume, or the reason volume_not_reported")
-    _refuse(rows, rows.select(BAR_KEY).is_duplicated(), f"expected unique ({', '.join(BAR_KEY)})")
+    for where, message in [*_table_rules(table), *_bar_rules(table)]:
+        _refuse(rows, where, message)
+    _refuse(rows, rows.select(table.version_key).is_duplicated(), f"expected unique ({', '.join(table.version_key)})")
     labelled = has_reason(Reason.SIMULATED)
     _refuse(rows, ~labelled if lineage.simulated else labelled, "expected rows and lineage to agree on `simulated`")
     for text in rows["reasons"].drop_nulls().unique():
         reason_codes(text.split(","))
     return rows
+
+
+def _table_rules(table: Table) -> list[tuple[pl.Expr, str]]:
+    """What no row of the table may be, and how that is said."""
+    rules = []
+    for name in dict.fromkeys((*table.version_key, *table.required)):
+        rules.append((pl.col(name).is_null(), f"expected a value of {name} in every row"))
+    for name, dtype in table.schema.items():
+        if dtype == pl.Float64:
+            rules.append((pl.col(name).is_not_null() & ~pl.col(name).is_finite(), f"expected {name} finite or null"))
+    rules += [(pl.col(name) <= 0, f"expected {name} above zero") for name in table.positive]
+    rules += [(pl.col(name) < 0, f"expected {name} at or above zero") for name in table.non_negative]
+    rules += [(pl.col(low) > pl.col(high), f"expected {high} at or above {low}") for low, high in table.ordered]
+    rules.append((pl.col("available_at") < pl.col("ts"), "expected available_at at or after ts"))
+    return rules
+
+
+def _bar_rules(table: Table) -> list[tuple[pl.Expr, str]]:
+    """A bar says why it lacks a price or a volume."""
+    if table.kind != "bars":
+        return []
+    bare = pl.any_horizontal(pl.col(name).is_null() for name in ("open", "high", "low"))
+    silent = ~(has_reason(Reason.CLOSE_ONLY) | has_reason(Reason.VOLUME_NOT_REPORTED))
+    return [
+        (bare & ~has_reason(Reason.CLOSE_ONLY), "expected open, high and low, or the reason close_only"),
+        (pl.col("volume").is_null() & silent, "expected volume, or the reason volume_not_reported"),
+    ]
 
 
 def _refuse(rows: pl.DataFrame, where: pl.Expr | pl.Series, message: str) -> None:
@@ -76,8 +89,8 @@ def _refuse(rows: pl.DataFrame, where: pl.Expr | pl.Series, message: str) -> Non
         )
 
 
-def merge(stored: pl.DataFrame, rows: pl.DataFrame, fetched_at: datetime) -> Merged:
-    """What must be added to `stored` so that it also knows `rows` (both in schema; `rows` checked).
+def merge(stored: pl.DataFrame, rows: pl.DataFrame, fetched_at: datetime, table: Table) -> Merged:
+    """What must be added to `stored` so that it also knows `rows` (both in the table's schema; `rows` checked).
 
     Raises
     ------
@@ -85,15 +98,17 @@ def merge(stored: pl.DataFrame, rows: pl.DataFrame, fetched_at: datetime) -> Mer
     """
     added: list[pl.DataFrame] = []
     counts = dict.fromkeys(("added", "restated", "unchanged", "superseded"), 0)
-    rank = pl.int_range(pl.len()).over(_BAR)
+    key = list(table.key)
+    repeated = rows.select(key).is_duplicated().any()
+    rank = pl.int_range(pl.len()).over(key) if repeated else pl.lit(0)
     for version in rows.with_columns(rank=rank).partition_by("rank", maintain_order=True, include_key=False):
-        versions, tally = _merge_once(stored, version, fetched_at)
+        versions, tally = _merge_once(stored, version, fetched_at, table)
         added.append(versions)
         stored = pl.concat([stored, versions])
-        for key, value in tally.items():
-            counts[key] += value
+        for name, value in tally.items():
+            counts[name] += value
     return Merged(
-        pl.concat(added).sort(BAR_KEY),
+        pl.concat(added).sort(table.version_key),
         counts["added"],
         counts["restated"],
         counts["unchanged"],
@@ -101,16 +116,21 @@ def merge(stored: pl.DataFrame, rows: pl.DataFrame, fetched_at: datetime) -> Mer
     )
 
 
-def _merge_once(stored: pl.DataFrame, rows: pl.DataFrame, fetched_at: datetime) -> tuple[pl.DataFrame, dict[str, int]]:
-    """One version for each bar; see `merge`."""
-    latest = stored.sort(BAR_KEY).unique(_BAR, keep="last", maintain_order=True)
-    exact = rows.join(stored, on=[*BAR_KEY, *_VALUES], how="semi", nulls_equal=True)
-    known = latest.select(*_BAR, *(pl.col(name).alias(f"known_{name}") for name in ("available_at", *_VALUES)))
-    rest = rows.join(exact, on=list(BAR_KEY), how="anti").join(known, on=_BAR, how="left")
+def _merge_once(
+    stored: pl.DataFrame, rows: pl.DataFrame, fetched_at: datetime, table: Table
+) -> tuple[pl.DataFrame, dict[str, int]]:
+    """One version for each row; see `merge`."""
+    key, version_key, values = list(table.key), list(table.version_key), table.values
+    if stored.is_empty():
+        return rows, {"added": rows.height, "restated": 0, "unchanged": 0, "superseded": 0}
+    latest = stored.sort(version_key).unique(key, keep="last", maintain_order=True)
+    exact = rows.join(stored, on=[*version_key, *values], how="semi", nulls_equal=True)
+    known = latest.select(*key, *(pl.col(name).alias(f"known_{name}") for name in ("available_at", *values)))
+    rest = rows.join(exact, on=version_key, how="anti").join(known, on=key, how="left")
     is_new = pl.col("known_available_at").is_null()
-    same = ~is_new & pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"known_{name}")) for name in _VALUES)
-    new = rest.filter(is_new).select(list(BARS))
-    fetched = pl.lit(fetched_at).cast(BARS["available_at"])
+    same = ~is_new & pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"known_{name}")) for name in values)
+    new = rest.filter(is_new).select(list(table.schema))
+    fetched = pl.lit(fetched_at).cast(table.schema["available_at"])
     restated = rest.filter(~is_new & ~same).with_columns(
         available_at=pl.when(pl.col("available_at") > pl.col("known_available_at"))
         .then(pl.col("available_at"))
@@ -123,18 +143,18 @@ def _merge_once(stored: pl.DataFrame, rows: pl.DataFrame, fetched_at: datetime) 
             f"expected a restatement of {row['instrument']} at {row['ts']} to be available or fetched after "
             f"{row['known_available_at']}, when the stored version became known; found {row['available_at']}"
         )
-    newest = exact.join(latest, on=list(BAR_KEY), how="semi").height
+    newest = exact.join(latest, on=version_key, how="semi").height
     tally = {
         "added": new.height,
         "restated": restated.height,
         "unchanged": rest.filter(same).height + newest,
         "superseded": exact.height - newest,
     }
-    return pl.concat([new, restated.select(list(BARS))]), tally
+    return pl.concat([new, restated.select(list(table.schema))]), tally
 
 
-def known_at(rows: pl.DataFrame, as_of: datetime | None) -> pl.DataFrame:
-    """One row for each bar: the last version with `available_at` ≤ as_of (none = the newest); ascending ts."""
+def known_at(rows: pl.DataFrame, as_of: datetime | None, table: Table) -> pl.DataFrame:
+    """One row for each key: the last version with `available_at` ≤ as_of (none = the newest); ascending."""
     if as_of is not None:
         rows = rows.filter(pl.col("available_at") <= utc(as_of))
-    return rows.sort(BAR_KEY).unique(_BAR, keep="last", maintain_order=True)
+    return rows.sort(table.version_key).unique(list(table.key), keep="last", maintain_order=True)

@@ -20,7 +20,7 @@ from fieldcast.data.lineage import Adjustment, Lineage
 from fieldcast.data.opens import flag_synthetic_opens
 from fieldcast.data.quality import QualityReport, quality
 from fieldcast.data.rules import CleaningReport, clean, count_reasons
-from fieldcast.data.store import AppendResult, BarStore
+from fieldcast.data.store import AppendResult, Store
 from fieldcast.ground import Clock, InvalidInput, MissingData, Reason, SystemClock
 from fieldcast.market import BARS, DECISION_DELAY, Instrument, add_reason, sessions
 
@@ -63,7 +63,7 @@ def import_file(
     path: Path | str,
     instrument: Instrument,
     *,
-    store: BarStore,
+    store: Store,
     columns: Mapping[str, str] | None = None,
     adjustment: Adjustment = "raw",
     dataset: str = DATASET,
@@ -85,7 +85,7 @@ def import_file(
     Raises
     ------
     InvalidInput : the file, its columns, its times, or more than half of its rows are not fit; nothing was stored
-    ConflictError : see `BarStore.append`; nothing was stored
+    ConflictError : see `Store.append`; nothing was stored
     """
     if instrument.simulated:
         raise InvalidInput(f"expected an instrument of a real market, found {instrument.id}, a simulated one")
@@ -163,7 +163,7 @@ def _refuse_unfit(report: CleaningReport, instrument: Instrument, file: str) -> 
     )
 
 
-def _history(store: BarStore, instrument: Instrument, dataset: str) -> pl.DataFrame | None:
+def _history(store: Store, instrument: Instrument, dataset: str) -> pl.DataFrame | None:
     try:
         return store.read(instrument.id, dataset=dataset)
     except MissingData:

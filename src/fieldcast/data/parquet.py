@@ -36,13 +36,13 @@ from fieldcast.data.store import (
 from fieldcast.ground import Clock, IntegrityError, SystemClock
 from fieldcast.ledger import Database
 from fieldcast.ledger.faults import fail_point
-from fieldcast.market import BAR_KEY, empty_bars
+from fieldcast.market import BAR_KEY, DAILY, empty_bars, table_of
 
 _ATTEMPTS = 5  # a reader meets at most one replacement of its files for each append that runs meanwhile
 
 
 class ParquetStore:
-    """Bars under `data_dir`, indexed in the ledger; see `BarStore` for the contract.
+    """Bars under `data_dir`, indexed in the ledger; see `Store` for the contract.
 
     Parameters
     ----------
@@ -63,8 +63,9 @@ class ParquetStore:
 
     # writing --------------------------------------------------------------------------------------------------------
 
-    def append(self, bars: pl.DataFrame, lineage: Lineage) -> AppendResult:
-        rows = checked(bars, lineage)
+    def append(self, rows: pl.DataFrame, lineage: Lineage, *, table: str = DAILY) -> AppendResult:
+        kind = table_of(table)
+        rows = checked(rows, lineage, kind)
         with _files.writing(self.data_dir):
             index = self._recover()
             instruments = rows["instrument"].unique(maintain_order=True).to_list()
@@ -74,7 +75,7 @@ class ParquetStore:
                 file.year: file for file in index.values() if file.dataset == lineage.dataset and file.year in years
             }
             before = self._rows_of(touched.values())
-            merged = merge(before.filter(pl.col("instrument").is_in(instruments)), rows, lineage.fetched_at)
+            merged = merge(before.filter(pl.col("instrument").is_in(instruments)), rows, lineage.fetched_at, kind)
             if merged.added.is_empty():
                 return _result(merged, ())
             new = self._encode(pl.concat([before, merged.added]), merged, lineage, touched)
@@ -189,7 +190,7 @@ class ParquetStore:
                 if (first is None or file.year >= first.year) and (last is None or file.year <= last.year)
             ]
             try:
-                return between(known_at(self._rows_of(files, instrument), as_of), first, last)
+                return between(known_at(self._rows_of(files, instrument), as_of, table_of(DAILY)), first, last)
             except FileNotFoundError:
                 gone = [file.path for file in files if not (self.data_dir / file.path).exists()]
                 index = self.index()
@@ -211,6 +212,7 @@ class ParquetStore:
     def datasets(self) -> pl.DataFrame:
         records = [
             {
+                "table": DAILY,
                 "instrument": instrument,
                 "dataset": file.dataset,
                 "year": file.year,
@@ -228,7 +230,7 @@ class ParquetStore:
         return (
             pl.DataFrame(records, schema=schema)
             .sort("year")
-            .group_by("instrument", "dataset")
+            .group_by("table", "instrument", "dataset")
             .agg(
                 pl.col("provider").explode().unique(maintain_order=True).str.join(","),
                 pl.col("rows").sum(),
@@ -237,7 +239,7 @@ class ParquetStore:
                 pl.col("simulated", "adjustment").first(),
             )
             .select(pl.col(name).cast(dtype) for name, dtype in DATASETS.items())
-            .sort("instrument", "dataset")
+            .sort("table", "instrument", "dataset")
         )
 
     def content_hash(self, instrument: str, *, as_of: datetime | None = None, dataset: str | None = None) -> str:

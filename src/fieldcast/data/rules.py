@@ -17,7 +17,9 @@ from fieldcast.ground import Reason, utc
 from fieldcast.market import BARS, PRICES, Instrument, Kind, add_reason, conform, has_reason, sessions
 
 RANGE_TOLERANCE = 1e-6  # relative; adjusted prices carry float noise
-LARGE_MOVE = {Kind.EQUITY: 0.15, Kind.ETF: 0.10, Kind.INDEX: 0.10, Kind.FX: 0.05, Kind.CRYPTO: 0.25}
+LARGE_MOVE = {
+    Kind.EQUITY: 0.15, Kind.ETF: 0.10, Kind.INDEX: 0.10, Kind.FX: 0.05, Kind.CRYPTO: 0.25, Kind.FUTURE: 0.15, Kind.RATE: 0.5,
+}
 LARGE_MOVE_SIGMAS = 10.0  # of the robust volatility of the 63 sessions before
 ROBUST_WINDOW = 63
 _MEDIAN_TO_SIGMA = 0.6744897501960817  # median of |z|, z standard normal

@@ -1,8 +1,8 @@
-"""The store of bars: one contract, two backends (`ParquetStore` on disk, `MemoryStore` in memory)."""
+"""The store: one contract, two backends (`ParquetStore` in files, local or on S3; `MemoryStore` in memory)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol
@@ -10,10 +10,11 @@ from typing import Protocol
 import polars as pl
 
 from fieldcast.data.lineage import Lineage
-from fieldcast.ground import ConflictError, MissingData
-from fieldcast.market import STAMP
+from fieldcast.ground import ConflictError, InvalidInput, MissingData
+from fieldcast.market import DAILY, STAMP, TABLES
 
 DATASETS: dict[str, pl.DataType] = {
+    "table": pl.String(),
     "instrument": pl.String(),
     "dataset": pl.String(),
     "provider": pl.String(),
@@ -43,6 +44,14 @@ class AppendResult:
     rows_unchanged: int
     rows_superseded: int
     files: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CompactReport:
+    """How many segments went into how many year files."""
+
+    segments: int
+    files: int
 
 
 @dataclass(frozen=True)
@@ -80,48 +89,75 @@ class RebuildReport:
         return not (self.added or self.removed or self.changed)
 
 
-class BarStore(Protocol):
-    """Daily bars, versioned by `available_at`."""
+class Store(Protocol):
+    """Rows of the tables of `market.TABLES` (`table` = a name there), versioned by `available_at`."""
 
-    def append(self, bars: pl.DataFrame, lineage: Lineage) -> AppendResult:
-        """Merge `bars` (schema `market.BARS`; one or more instruments) into the lineage's dataset, all or nothing.
+    def append(self, rows: pl.DataFrame, lineage: Lineage, *, table: str = DAILY) -> AppendResult:
+        """Merge `rows` (the table's schema; one or more instruments) into the lineage's dataset, all or nothing.
 
         Raises
         ------
         InvalidInput : rows are not fit to be stored; nothing was written
-        ConflictError : the dataset holds the instrument with another adjustment, or simulated rows would meet real
+        ConflictError : the dataset holds the instrument with another adjustment, simulated rows would meet real ones, or
+            another process is writing
         """
 
     def read(
         self,
         instrument: str,
         *,
+        table: str = DAILY,
         as_of: datetime | None = None,
         first: date | None = None,
         last: date | None = None,
         dataset: str | None = None,
+        columns: Sequence[str] | None = None,
     ) -> pl.DataFrame:
-        """Bars of one instrument, ascending `ts`, each in the last version known at `as_of` (none = the newest).
+        """Rows of one instrument, in key order, each in the last version known at `as_of` (none = the newest).
 
         Parameters
         ----------
         first, last : UTC dates of `ts`, both included
         dataset : needed only where the instrument stands in more than one
+        columns : which to return (none = all of the table's)
 
         Raises
         ------
-        MissingData : the store has no rows for this instrument (in this dataset)
+        MissingData : the store has no rows for this instrument (in this table and dataset)
         ConflictError : several datasets hold it and none was named
         """
 
-    def lineage(self, instrument: str, *, dataset: str | None = None) -> tuple[Lineage, ...]:
+    def cross_section(
+        self,
+        first: datetime,
+        last: datetime,
+        *,
+        table: str = DAILY,
+        as_of: datetime | None = None,
+        dataset: str | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pl.DataFrame:
+        """Rows of every instrument with `first` ≤ ts ≤ `last`, as `read` gives them; ordered by instrument and key.
+
+        Raises
+        ------
+        MissingData : no dataset holds the table (or the one that was named does not)
+        ConflictError : several datasets hold it and none was named
+        """
+
+    def lineage(self, instrument: str, *, table: str = DAILY, dataset: str | None = None) -> tuple[Lineage, ...]:
         """Every delivery that contributed to the rows of the instrument, oldest first."""
 
     def datasets(self) -> pl.DataFrame:
-        """One row for each instrument and dataset; schema `DATASETS`. `rows` counts versions."""
+        """One row for each table, instrument and dataset; schema `DATASETS`. `rows` counts versions."""
 
-    def content_hash(self, instrument: str, *, as_of: datetime | None = None, dataset: str | None = None) -> str:
+    def content_hash(
+        self, instrument: str, *, table: str = DAILY, as_of: datetime | None = None, dataset: str | None = None
+    ) -> str:
         """SHA-256 over the canonical column values of `read(instrument, as_of=as_of)`."""
+
+    def compact(self) -> CompactReport:
+        """Merge the day segments of intraday tables into their years; what is read stays the same."""
 
     def verify(self) -> VerifyReport:
         """Re-hash everything that is stored and compare it with what was recorded."""
@@ -145,16 +181,36 @@ def between(rows: pl.DataFrame, first: date | None, last: date | None) -> pl.Dat
     return rows
 
 
-def choose_dataset(instrument: str, found: list[str], wanted: str | None) -> str:
-    """The one dataset to read the instrument from; see `BarStore.read` for what is refused."""
+def choose_dataset(what: str, found: list[str], wanted: str | None) -> str:
+    """The one dataset to read `what` from; see `Store.read` for what is refused."""
     if wanted is not None:
         found = [name for name in found if name == wanted]
     if not found:
         place = "" if wanted is None else f" in dataset {wanted}"
-        raise MissingData(f"expected rows of {instrument}{place} in the store, found none; import them first")
+        raise MissingData(f"expected rows of {what}{place} in the store, found none; import them first")
     if len(found) > 1:
-        raise ConflictError(f"expected one dataset with {instrument}, found {', '.join(found)}; name one with dataset=")
+        raise ConflictError(f"expected one dataset with {what}, found {', '.join(found)}; name one with dataset=")
     return found[0]
+
+
+def named(instrument: str, table: str) -> str:
+    """How a message speaks of an instrument's rows: its id, and the table where it is not daily bars."""
+    return instrument if table == DAILY else f"{instrument} ({table})"
+
+
+def chosen(rows: pl.DataFrame, columns: Sequence[str] | None, table: str) -> pl.DataFrame:
+    """The columns that were asked for.
+
+    Raises
+    ------
+    InvalidInput : the table has no such column
+    """
+    if columns is None:
+        return rows
+    unknown = [name for name in columns if name not in TABLES[table].schema]
+    if unknown:
+        raise InvalidInput(f"expected columns of {table} out of {', '.join(TABLES[table].schema)}, found {', '.join(unknown)}")
+    return rows.select(columns)
 
 
 def refuse_mixture(incoming: Lineage, instruments: list[str], stored: Mapping[str, list[Lineage]]) -> None:

@@ -4,6 +4,7 @@ from fieldcast.ledger._base import Base
 from fieldcast.ledger._tables_audit import AuditLog
 from fieldcast.ledger._tables_cycle import CycleMeta, Decision
 from fieldcast.ledger._tables_market import Instrument, StoreFile
+from fieldcast.ledger._tables_reference import ImportLog, InstrumentState, Membership, TickerAlias
 from fieldcast.ledger._tables_science import Evidence, GateResultRow, Packet, Trial
 from fieldcast.ledger._tables_trading import CashMovement, Fill, Intent, NavSnapshot, Order
 
@@ -16,11 +17,15 @@ __all__ = [
     "Evidence",
     "Fill",
     "GateResultRow",
+    "ImportLog",
     "Instrument",
+    "InstrumentState",
     "Intent",
+    "Membership",
     "NavSnapshot",
     "Order",
     "Packet",
     "StoreFile",
+    "TickerAlias",
     "Trial",
 ]

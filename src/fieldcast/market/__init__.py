@@ -13,15 +13,21 @@ from fieldcast.market.schemas import (
     trusted_open,
 )
 from fieldcast.market.sessions import DECISION_DELAY, last_session, next_session, sessions, sessions_between, sessions_per_year
+from fieldcast.market.tables import DAILY, INTERVALS, TABLES, Layout, Table, table_of
 
 __all__ = [
     "BARS",
     "BAR_KEY",
+    "DAILY",
     "DECISION_DELAY",
+    "INTERVALS",
     "PRICES",
     "STAMP",
+    "TABLES",
     "Instrument",
     "Kind",
+    "Layout",
+    "Table",
     "add_reason",
     "conform",
     "default_instrument",
@@ -34,5 +40,6 @@ __all__ = [
     "sessions",
     "sessions_between",
     "sessions_per_year",
+    "table_of",
     "trusted_open",
 ]

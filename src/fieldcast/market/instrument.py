@@ -22,6 +22,8 @@ class Kind(StrEnum):
     INDEX = "index"
     FX = "fx"
     CRYPTO = "crypto"
+    FUTURE = "future"
+    RATE = "rate"  # a yield or a macro series: watched, never held
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ def default_instrument(
         calendar=usual_calendar if calendar is None else calendar,
         tick=usual_tick if tick is None else tick,
         lot=Decimal("0.00000001") if kind is Kind.CRYPTO else Decimal(1),
-        tradable=kind is not Kind.INDEX,
+        tradable=kind not in (Kind.INDEX, Kind.RATE),
         notional=False,
     )
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from fieldcast import cycle
 from fieldcast.cycle import CycleConfig, CycleResult, Snapshot
-from fieldcast.data import BarStore, list_instruments, load_instrument, quality
+from fieldcast.data import Store, list_instruments, load_instrument, quality
 from fieldcast.execution import PaperBroker
 from fieldcast.ground import InvalidInput, ManualClock, MissingData, Reason, ShortHistory, utc
 from fieldcast.market import Instrument, file_name, last_session
@@ -47,7 +47,7 @@ class StoredSource:
 
     def __init__(
         self,
-        store: BarStore,
+        store: Store,
         projections: dict[str, Projections],
         experiment: Experiment,
         missing: dict[str, Reason],

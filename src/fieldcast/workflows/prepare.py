@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from fieldcast.data import BarStore, QualityReport, quality
+from fieldcast.data import QualityReport, Store, quality
 from fieldcast.features import columns, compute, labels, warmup
 from fieldcast.ground import MissingData, digest
 from fieldcast.market import DECISION_DELAY, Instrument, sessions
@@ -51,7 +51,7 @@ class Prepared:
 
 
 def prepare(
-    store: BarStore,
+    store: Store,
     instrument: Instrument,
     experiment: Experiment,
     *,
@@ -116,7 +116,7 @@ def used_covariate(experiment: Experiment, vix: str | None) -> str | None:
 
 
 def data_hash(
-    store: BarStore,
+    store: Store,
     instrument: str,
     *,
     covariate: str | None = None,

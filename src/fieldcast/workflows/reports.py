@@ -35,7 +35,7 @@ class ReportInput:
     ----------
     cycles : in the order they were run; several portfolios may be mixed
     field_maps : by instrument id
-    datasets : `BarStore.datasets()`
+    datasets : `Store.datasets()`
     """
 
     validation: Validation

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from fieldcast.data import BarStore, ParquetStore
+from fieldcast.data import ParquetStore, Store
 from fieldcast.ground import Clock, ConfigError, Settings, SystemClock, load_settings
 from fieldcast.ledger import Database, open_database
 
@@ -16,7 +16,7 @@ class Workspace:
     """Store, ledger, clock and settings that belong together."""
 
     settings: Settings
-    store: BarStore
+    store: Store
     ledger: Database
     clock: Clock
 
