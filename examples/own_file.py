@@ -15,8 +15,8 @@ import fieldcast as fc
 def main(file: str, instrument: str, experiment: str | None = None) -> None:
     setting = fc.load_experiment(Path(experiment) if experiment else None)
     with fc.open_workspace("research") as workspace:
-        report = fc.import_data(workspace, file, instrument, kind="etf").report
-        print(f"{report.rows_kept} of {report.rows_read} rows kept, quality {report.quality.score:.2f}")
+        imported = fc.import_data(workspace, file, instrument, kind="etf", again=True).report.files[0]
+        print(f"{imported.rows_kept} of {imported.rows_read} rows kept, quality {imported.quality.score:.2f}")
 
         part = fc.validate(workspace, [instrument], setting)[instrument]
         print(part.gate_text)

@@ -5,16 +5,29 @@ Done when: "Each rule fires exactly once on a planted-fault frame, and a genuine
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import polars as pl
 import pytest
 
-from fieldcast.data import MemoryStore, Severity, clean, import_file, quality
+from fieldcast.data import MemoryStore, Options, Severity, clean, import_source, quality
+from fieldcast.data.cleaning import clean_rows, rules_of
 from fieldcast.data.rules import SEVERITY
-from fieldcast.ground import InvalidInput, ManualClock, Reason
-from fieldcast.market import BARS, DECISION_DELAY, Instrument, Kind, has_reason, sessions_between
+from fieldcast.ground import InvalidInput, Reason
+from fieldcast.market import (
+    BARS,
+    DAILY,
+    DECISION_DELAY,
+    TABLES,
+    Instrument,
+    Kind,
+    conform,
+    has_reason,
+    segments,
+    sessions_between,
+    table_of,
+)
 
 pytestmark = pytest.mark.feature("D12")
 OPEN_PARTS: tuple[str, ...] = ()
@@ -40,6 +53,7 @@ NOTES = {
     Reason.CLOSE_ONLY,
     Reason.OPEN_SYNTHETIC,
     Reason.SIMULATED,
+    Reason.LAST_BAR_UNPROVEN,
 }  # said by the source or the import, no fault of a row
 
 
@@ -117,9 +131,35 @@ def test_nulls_and_types_are_checked_when_a_file_comes_in(tmp_path):
     lines[5] = lines[5].split(",")[0] + ",,,,,"
     lines[9] = lines[9].split(",")[0] + ",one,two,three,four,five"
     (tmp_path / "spy.csv").write_text("\n".join(lines))
-    report = import_file(tmp_path / "spy.csv", SPY, store=MemoryStore(), clock=ManualClock(NOW))
+    options = Options(now=NOW, instrument=SPY)
+    report = import_source(tmp_path / "spy.csv", options, store=MemoryStore())
     assert report.removed == {Reason.PRICE_MISSING: 2}
     assert report.quarantine["row"].to_list() == [4, 8]
     (tmp_path / "types.csv").write_text("Date,Close\n2023-01-03,high\n2023-01-04,low\n")
     with pytest.raises(InvalidInput, match="price_missing 2"):
-        import_file(tmp_path / "types.csv", SPY, store=MemoryStore(), clock=ManualClock(NOW))
+        import_source(tmp_path / "types.csv", options, store=MemoryStore())
+
+
+@pytest.mark.parametrize("name", [name for name in TABLES if name != DAILY])
+def test_each_rule_of_every_other_table_has_a_severity_and_a_count(name):
+    """That each of them fires exactly once on its fault is asserted in tests/data/test_cleaning.py."""
+    rules = rules_of(table_of(name))
+    kept, report = clean_rows(table_of(name).empty(), table_of(name), NOW, [SPY])
+    said = report.table()
+    assert said["reason"].to_list() == [str(reason) for reason in rules]
+    assert set(said["severity"]) <= {"error", "warning", "note"}
+    assert said["rows"].sum() == kept.height == 0
+    assert {Reason.STAMP_MISSING, Reason.FUTURE_STAMP, Reason.DUPLICATE_STAMP} <= set(rules)
+
+
+def test_a_crash_of_twelve_percent_in_one_minute_is_kept_and_flagged():
+    spans = segments("XNYS").filter(pl.col("session") == date(2023, 2, 27))
+    ends = pl.datetime_range(spans["start"][0] + timedelta(minutes=1), spans["end"][0], "1m", eager=True)
+    fell = np.where(np.arange(ends.len()) >= 200, 88.0, 100.0)
+    bars = pl.DataFrame(
+        {"instrument": SPY.id, "ts": ends, "available_at": ends, "open": fell, "high": fell, "low": fell, "close": fell}
+    ).with_columns(volume=pl.lit(100.0), reasons=pl.lit(None, dtype=pl.String))
+    kept, report = clean_rows(bars, table_of("bars/1m"), NOW, [SPY])
+    assert report.flagged == {Reason.LARGE_MOVE: 1}
+    assert kept.filter(has_reason("large_move"))["ts"].to_list() == [ends[200]]
+    assert kept.drop("reasons").equals(conform(bars, BARS).drop("reasons"))

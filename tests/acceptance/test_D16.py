@@ -4,8 +4,9 @@ Done when: "On a machine with no key and no network the full demo exits 0, and e
 carries the synthetic label".
 
 The demo itself runs on its last 400 sessions here, with the network cut and no key set; `.ci/run` runs it whole. The label of the
-simulated market is on every row, delivery, file, index entry and report that the data floor makes and cannot be taken off, and on
-every packet, decision, printed line and figure that the demo derives from it, and on nothing else.
+simulated markets (daily and intraday, of shares, coins and currencies) is on every row, delivery, file, index entry and report
+that the data floor makes and cannot be taken off, and on every packet, decision, printed line and figure that the demo derives
+from it, and on nothing else.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import polars as pl
@@ -24,9 +25,10 @@ import pytest
 
 from fieldcast.data import (
     MemoryStore,
+    Options,
     ParquetStore,
     SimulatedMarket,
-    import_file,
+    import_source,
     list_instruments,
     load_instrument,
     quality,
@@ -34,16 +36,16 @@ from fieldcast.data import (
     save_instrument,
     simulate,
 )
-from fieldcast.ground import ConflictError, InvalidInput, ManualClock, Reason
+from fieldcast.data.replay import replay
+from fieldcast.data.simulated import BarMarket, crypto, equity, fx, simulate_bars
+from fieldcast.ground import ConflictError, InvalidInput, Reason
 from fieldcast.ledger import open_database, tables
 from fieldcast.market import DECISION_DELAY, has_reason
 
-pytestmark = pytest.mark.feature("D16", part="offline sources, the offline demo, and the label of simulated data")
+pytestmark = pytest.mark.feature("D16", part="offline sources and demo, simulated bars, replay, the label of simulated data")
 OPEN_PARTS: tuple[str, ...] = (
     "per-source degradation, and missing-key versus refused-key wording (no source with a key is built)",
     "one-command data setup",
-    "replay provider",
-    "seeded synthetic bars finer than daily",
 )
 
 OFFLINE = """
@@ -110,7 +112,8 @@ def test_every_simulated_row_and_what_is_made_of_it_carries_the_label(db, tmp_pa
         assert entry.simulated
         footer = json.loads(pq.read_metadata(store.data_dir / path).metadata[b"fieldcast"])
         assert footer["simulated"] is True
-        assert footer["lineage"][id][0]["reasons"] == ["simulated"]
+        assert {tuple(lineage.reasons) for lineage in entry.deliveries.values()} == {("simulated",)}
+        assert '"reasons":["simulated"]' in json.dumps(footer, separators=(",", ":"))
     report = quality(read, made.instrument, read["ts"][-1] + DECISION_DELAY)
     assert report.reasons[Reason.SIMULATED] == report.rows == 252
     assert "SIMULATED" in made.instrument.name
@@ -187,6 +190,34 @@ def test_every_derived_result_of_a_simulated_market_carries_the_label_and_no_oth
     assert "SIMULATED" in page
 
 
+def test_simulated_bars_of_every_market_carry_the_label_and_their_seed_and_replay_with_it(tmp_path):
+    """Shares, coins and currencies, minute and daily: the rows, the deliveries, the instruments, and what a replay hands out."""
+    store = MemoryStore()
+    market = BarMarket(2024, (equity("AAA"), crypto("BTC"), fx("EURUSD")), date(2023, 11, 22), date(2023, 11, 24))
+    for made in simulate_bars(market):
+        for part in (made, made.daily()):
+            store.append(part.bars, part.lineage, table=part.table)
+            assert store.read(part.instrument.id, table=part.table).select(has_reason("simulated").all()).item()
+            assert all(item.simulated and "seed 2024" in item.source for item in store.lineage(part.instrument.id,
+            table=part.table))
+        assert made.instrument.simulated
+        assert made.instrument.id.startswith("SIM:")
+        assert "SIMULATED" in made.instrument.name
+        assert "seed 2024" in made.instrument.name
+    assert store.datasets()["simulated"].all()
+    names = ["SIM:AAA", "SIM:BTC", "SIM:EURUSD"]
+    events = list(replay(store, names, "bars/1m", date(2023, 11, 22), date(2023, 11, 25)))
+    minutes = {name: sum(event.instrument == name for event in events) for name in names}
+    assert minutes == {"SIM:AAA": 390 + 210, "SIM:BTC": 3 * 1440, "SIM:EURUSD": 3 * 1440}      # Thanksgiving, and a half-day
+    assert all(event.simulated for event in events)
+    assert [event.at for event in events] == sorted(event.at for event in events)
+    bare = made.bars.with_columns(reasons=pl.lit("volume_not_reported"))
+    with pytest.raises(InvalidInput, match="agree on `simulated`"):
+        MemoryStore().append(bare, made.lineage, table="bars/1m")
+    with pytest.raises(ConflictError, match="simulated rows"):
+        store.append(bare, replace(made.lineage, simulated=False, dataset="real"), table="bars/1m")
+
+
 def test_no_real_row_carries_it():
     for name in ("nasdaq", "sp500", "vix"):
         instrument, bars, lineage = read_bundled(name)
@@ -204,10 +235,6 @@ def test_the_label_cannot_be_taken_off(tmp_path):
     with pytest.raises(ConflictError, match="simulated rows"):
         store.append(bare, replace(made.lineage, simulated=False, dataset="real"))
     made.bars.select(Date=pl.col("ts").dt.date(), Close="close").write_csv(tmp_path / "passed_off.csv")
+    options = Options(now=datetime(2024, 1, 1, tzinfo=UTC), instrument=made.instrument)
     with pytest.raises(InvalidInput, match="real market"):
-        import_file(
-            tmp_path / "passed_off.csv",
-            made.instrument,
-            store=store,
-            clock=ManualClock(datetime(2024, 1, 1, tzinfo=UTC)),
-        )
+        import_source(tmp_path / "passed_off.csv", options, store=MemoryStore())

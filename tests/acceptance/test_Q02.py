@@ -206,6 +206,12 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, subprocess.Comple
     """Every documented line, run in the order of the page in one empty folder."""
     folder = tmp_path_factory.mktemp("user")
     _own_file(folder / "mybars.csv")
+    (folder / "mine.toml").write_text(
+        'name = "mine"\n[[group]]\nname = "one"\nkind = "etf"\nvenue = "ARCX"\nsymbols = ["MINE"]\nminimum_rows = 250\n'
+    )
+    (folder / "maps").mkdir()
+    (folder / "maps" / "qqq.csv").write_text("19990310,qqq,Q\n20041130,qqq,Q\n20110322,qqqq,Q\n20501231,qqq,Q\n")
+    (folder / "members.csv").write_text("ticker,start_date,end_date\nIBM,1996-01-02,\nLEHMQ,1998-01-12,2008-09-17\n")
     return {line: _run([FIELDCAST, *shlex.split(line)[1:]], folder) for line in DOCUMENTED}
 
 

@@ -91,7 +91,7 @@ def test_an_id_keeps_its_kind_without_being_told_again_and_refuses_another(run, 
     for other in (("--kind", "equity"), ("--currency", "EUR"), ("--calendar", "24/7")):
         refused = run("data", "import", "longer.csv", "--instrument", "ARCX:SPY", *other, *home).refused(3)
         assert "as in the catalogue" in refused
-    again = run("data", "import", "longer.csv", "--instrument", "ARCX:SPY", *home).json
+    again = run("data", "import", "longer.csv", "--instrument", "ARCX:SPY", *home).json["tables"]["bars/1d"]
     assert (again["added"], again["unchanged"]) == (10, 50)
 
 
@@ -106,10 +106,9 @@ def test_a_dry_run_says_the_same_and_writes_nothing(run, bars, tmp_path) -> None
     dry = run("data", "import", "bars.csv", *SPY, "--home", tmp_path / "home", "--dry-run", "--json").json
     assert stored(tmp_path / "home") == {"instrument": 0, "store_file": 0, "files": 0}
     real = run("data", "import", "bars.csv", *SPY, "--home", tmp_path / "home", "--json").json
-    changed = {"added", "restated", "unchanged"}
-    assert {key: dry[key] for key in dry.keys() - changed} == {key: real[key] for key in real.keys() - changed}
-    assert dry["added"] is None
-    assert real["added"] == 59
+    assert dry["files"] == real["files"]
+    assert dry["tables"]["bars/1d"] == {"rows_kept": 59, "added": 0, "restated": 0, "unchanged": 0}
+    assert real["tables"]["bars/1d"] == {"rows_kept": 59, "added": 59, "restated": 0, "unchanged": 0}
 
 
 # quarantined rows ---------------------------------------------------------------------------------------------------
@@ -129,8 +128,11 @@ def test_a_dry_run_says_the_same_and_writes_nothing(run, bars, tmp_path) -> None
 def test_a_bad_row_is_set_aside_and_counted(run, bars, tmp_path, column, value, reason) -> None:
     change(bars, 30, column, value).write_csv(tmp_path / "bars.csv")
     found = run("data", "import", "bars.csv", *SPY, "--home", tmp_path / "home", "--json").json
-    assert (found["rows_read"], found["rows_kept"], found["added"]) == (60, 59, 59)
-    assert found["removed"] == {reason: 1}
+    (file,) = found["files"]
+    assert (file["rows_read"], file["rows_kept"], found["tables"]["bars/1d"]["added"]) == (60, 59, 59)
+    assert file["removed"] == {reason: 1}
+    (row,) = file["quarantine"]
+    assert (row["row"], row["reason"], row["table"]) == (30, reason, "bars/1d")
     checked = run("data", "check", "ARCX:SPY", "--home", tmp_path / "home", "--json").json
     assert checked["completeness"] == pytest.approx(100 * 59 / 60)
 
@@ -138,24 +140,25 @@ def test_a_bad_row_is_set_aside_and_counted(run, bars, tmp_path, column, value, 
 def test_unsorted_rows_are_sorted_and_counted(run, bars, tmp_path) -> None:
     bars.reverse().write_csv(tmp_path / "bars.csv")
     found = run("data", "import", "bars.csv", *SPY, "--home", tmp_path / "home", "--json").json
-    assert (found["unsorted"], found["added"]) == (59, 60)
+    assert found["tables"]["bars/1d"]["added"] == 60
+    assert any("59 rows stood before an earlier one" in note for note in found["files"][0]["notes"])
     shown = run("data", "import", "bars.csv", *SPY, "--home", tmp_path / "other")
-    assert "59 rows stood out of order" in shown.out
+    assert "59 rows stood before an earlier one" in shown.out
 
 
 def test_a_stamp_that_occurs_twice_with_two_prices_is_set_aside(run, bars, tmp_path) -> None:
     other = bars.slice(10, 1).with_columns(Close=pl.col("Close") + 0.5)
     pl.concat([bars, other]).write_csv(tmp_path / "bars.csv")
     found = run("data", "import", "bars.csv", *SPY, "--home", tmp_path / "home", "--json").json
-    assert found["removed"] == {"duplicate_stamp": 2}
-    assert found["added"] == 59
+    assert found["files"][0]["removed"] == {"duplicate_stamp": 2}
+    assert found["tables"]["bars/1d"]["added"] == 59
 
 
 def test_a_row_of_a_day_that_has_not_come_is_set_aside(run, bars, tmp_path) -> None:
     change(bars, 59, "Date", TODAY + timedelta(days=400)).write_csv(tmp_path / "bars.csv")
     found = run("data", "import", "bars.csv", *SPY, "--home", tmp_path / "home", "--json").json
-    assert found["removed"] == {"future_stamp": 1}
-    assert found["added"] == 59
+    assert found["files"][0]["removed"] == {"future_stamp": 1}
+    assert found["tables"]["bars/1d"]["added"] == 59
 
 
 # fifty rows ---------------------------------------------------------------------------------------------------------
@@ -164,7 +167,7 @@ def test_a_row_of_a_day_that_has_not_come_is_set_aside(run, bars, tmp_path) -> N
 def test_fifty_rows_are_stored_but_nothing_is_projected_and_the_cycle_rejects(run, bars, experiment, tmp_path) -> None:
     bars.head(50).write_csv(tmp_path / "bars.csv")
     home, how = ("--home", tmp_path / "home"), ("--experiment", experiment)
-    assert run("data", "import", "bars.csv", *SPY, *home, "--json").json["added"] == 50
+    assert run("data", "import", "bars.csv", *SPY, *home, "--json").json["tables"]["bars/1d"]["added"] == 50
     for verb in ("validate", "project"):
         refused = run(verb, "ARCX:SPY", *how, *home)
         assert refused.code == 2

@@ -18,7 +18,9 @@ FIELDCAST = str(Path(sysconfig.get_path("scripts")) / "fieldcast")
 PLANTED = "SIM:PLANTED"
 VERBS = (
     *("version", "demo", "doctor", "fields", "validate", "project"),
-    *("data import", "data ls", "data check", "data verify", "cycle run", "audit verify"),
+    *("data import", "data formats", "data ls", "data show", "data check", "data verify", "data compact"),
+    *("data repair", "data universe", "data simulate", "data tickers", "data members"),
+    *("cycle run", "audit verify"),
 )
 
 
@@ -80,7 +82,8 @@ def test_help_starts_quickly_and_loads_nothing_heavy() -> None:
         (("validate", "SIM:NONE"), "SIM:NONE"),
         (("project", PLANTED, "--as-of", "yesterday"), "yesterday"),
         (("project", PLANTED, "--as-of", "2018-12-31T21:30"), "2018-12-31T21:30Z"),
-        (("data", "import", "none.csv"), "--instrument"),
+        (("data", "import"), "files"),
+        (("data", "import", "none.csv"), "none.csv"),
         (("data", "import", "none.csv", "--instrument", "ARCX:SPY"), "none.csv"),
         (("data", "import", "none.csv", "--instrument", "ARCX:SPY", "--kind", "wine"), "wine"),
         (("data", "import", "none.csv", "--instrument", "ARCX:SPY", "--tick", "small"), "small"),
@@ -109,7 +112,7 @@ def test_every_verb_prints_one_json_object(run, home, experiment, bars, tmp_path
     bars.write_csv(tmp_path / "bars.csv")
     place, how = ("--home", home, "--json"), ("--experiment", experiment)
     added = run("data", "import", "bars.csv", "--instrument", "ARCX:SPY", "--kind", "etf", *place).json
-    assert (added["rows_kept"], added["added"]) == (60, 60)
+    assert added["tables"]["bars/1d"] == {"rows_kept": 60, "added": 60, "restated": 0, "unchanged": 0}
     assert {row["instrument"] for row in run("data", "ls", *place).json["datasets"]} == {PLANTED, "ARCX:SPY"}
     assert run("data", "check", "ARCX:SPY", *place).json["completeness"] == 100.0
     assert run("data", "verify", *place).json["ok"] is True

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import numpy as np
 import polars as pl
@@ -74,13 +76,48 @@ def parquet(tmp_path: Path, db: Database) -> ParquetStore:
     return ParquetStore(tmp_path / "data", db, ManualClock(FETCHED))
 
 
-@pytest.fixture(params=["memory", "parquet", pytest.param("parquet-postgresql", marks=pytest.mark.slow)])
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address of an S3 service in this process, on 127.0.0.1."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3_url(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """`s3://…` of an empty bucket; the environment says where it is."""
+    environment = {
+        "AWS_ENDPOINT_URL": s3_server, "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",  # pragma: allowlist secret
+    }  # fmt: skip
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    bucket = f"store-{uuid.uuid4().hex}"
+    with urlopen(Request(f"{s3_server}/{bucket}", method="PUT")) as answer:
+        assert answer.status == 200
+    return f"s3://{bucket}/some/prefix"
+
+
+@pytest.fixture(
+    params=[
+        "memory", "parquet", pytest.param("parquet-postgresql", marks=pytest.mark.slow),
+        pytest.param("parquet-s3", marks=pytest.mark.slow),
+    ]
+)  # fmt: skip
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     if request.param == "memory":
         yield MemoryStore()
         return
     if request.param == "parquet":
         yield ParquetStore(tmp_path / "data", request.getfixturevalue("db"), ManualClock(FETCHED))
+        return
+    if request.param == "parquet-s3":
+        yield ParquetStore(request.getfixturevalue("s3_url"), request.getfixturevalue("db"), ManualClock(FETCHED))
         return
     with open_database(request.getfixturevalue("postgres_url"), tmp_path) as database:
         yield ParquetStore(tmp_path / "data", database, ManualClock(FETCHED))

@@ -1,4 +1,4 @@
-"""The importer: what it reads, what it refuses, what it puts in quarantine; nothing is ever half-written."""
+"""A person's own file of daily bars: what is read, refused, and put in quarantine; nothing is ever half-written."""
 
 from __future__ import annotations
 
@@ -10,20 +10,31 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fieldcast.data import MemoryStore, clean, gap_report, import_file
+from fieldcast.data import MemoryStore, SourceReport, clean, gap_report, import_source
+from fieldcast.data.formats import Options
 from fieldcast.ground import ConflictError, InvalidInput, ManualClock, Reason
-from fieldcast.market import Kind, default_instrument, has_reason
+from fieldcast.market import Instrument, Kind, default_instrument, has_reason
 
 CLOCK = ManualClock(datetime(2024, 1, 2, 12, tzinfo=UTC))
 HEADER = ("Date", "Open", "High", "Low", "Close", "Adj Close", "Volume")
 
 
+def imported(path: Path, instrument: Instrument, store: MemoryStore, now=None, dry_run: bool = False, **options) -> SourceReport:
+    """One import of a table of an instrument; `now` none = that of the clock."""
+    settings = Options(now=now or CLOCK.now(), instrument=instrument, **options)
+    return import_source(path, settings, store=store, format="table", dry_run=dry_run)
+
+
+def unsorted(report: SourceReport) -> int:
+    """Rows that stood before an earlier one, as the report's notes say."""
+    found = [note for note in report.notes if note.endswith("stood before an earlier one and were sorted")]
+    return int(found[0].split()[0]) if found else 0
+
+
 def as_table(bars: pl.DataFrame) -> pl.DataFrame:
     """Bars as a vendor's table, with an adjusted close that must not be taken for the close."""
     columns = [pl.col("ts").dt.date(), "open", "high", "low", "close", pl.col("close").alias("adj") * 0.9, "volume"]
-    return bars.select(columns).rename(
-        dict(zip(["ts", "open", "high", "low", "close", "adj", "volume"], HEADER, strict=True))
-    )
+    return bars.select(columns).rename(dict(zip(["ts", "open", "high", "low", "close", "adj", "volume"], HEADER, strict=True)))
 
 
 @pytest.fixture
@@ -42,7 +53,7 @@ def bring(tmp_path: Path, spy):
         else:
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
         store = MemoryStore() if store is None else store
-        return import_file(path, instrument, store=store, clock=CLOCK, **options), store
+        return imported(path, instrument, store, **options), store
 
     return run
 
@@ -65,16 +76,13 @@ def test_csv_and_parquet_zipped_or_not_give_the_same_bars(bring, table, make_bar
     data = plain.read_bytes()
     report, store = bring(gzip.compress(data) if name.endswith("gz") else data, name)
     assert store.read("ARCX:SPY").equals(make_bars())
-    assert (report.rows_read, report.rows_kept, report.unsorted) == (81, 81, 0)
+    assert (report.rows_read, report.rows_kept, unsorted(report)) == (81, 81, 0)
     assert (report.removed, report.flagged) == ({}, {})
     assert (report.quality.score, report.gaps.completeness) == (1.0, 100.0)
-    assert report.result.rows_added == 81
-    assert report.lineage.provider == "file"
-    assert name in report.lineage.source
-    assert report.sha256 in report.lineage.source
-    assert report.columns == dict(
-        zip(["ts", "open", "high", "low", "close", "volume"], [*HEADER[:5], "Volume"], strict=True)
-    )
+    assert (report.tables["bars/1d"].added, report.dataset) == (81, "files")
+    (delivery,) = store.lineage("ARCX:SPY")
+    assert (delivery.provider, delivery.source) == ("table", f"{name} sha256:{report.sha256}")
+    assert report.notes[0] == "columns: ts=Date, open=Open, high=High, low=Low, close=Close, volume=Volume"
 
 
 @pytest.mark.parametrize(
@@ -114,12 +122,10 @@ def test_moments_are_taken_to_the_exchange_s_day(bring, table, make_bars):
 
 
 def test_names_are_mapped_and_guessed_whatever_their_case(bring, table, make_bars):
-    other = table.select(
-        WHEN="Date", OPEN="Open", high="High", Low="Low", Px_Last="Close", Close="Adj Close", VOL="Volume"
-    )
+    other = table.select(WHEN="Date", OPEN="Open", high="High", Low="Low", Px_Last="Close", Close="Adj Close", VOL="Volume")
     report, store = bring(other, columns={"ts": "WHEN", "close": "Px_Last"})
     assert store.read("ARCX:SPY").equals(make_bars())
-    assert report.columns["volume"] == "VOL"
+    assert "volume=VOL" in report.notes[0]
 
 
 def test_a_close_alone_is_a_close_only_series(bring, table):
@@ -155,21 +161,21 @@ def test_opens_that_copy_the_previous_close_are_flagged(bring, table):
 
 def test_a_dry_run_says_the_same_and_stores_nothing(bring, table):
     report, store = bring(table, dry_run=True)
-    assert (report.rows_kept, report.result) == (81, None)
+    assert (report.rows_kept, report.tables["bars/1d"].added) == (81, 0)
     assert store.datasets().is_empty()
 
 
 def test_the_same_file_again_changes_nothing_and_a_longer_one_extends(bring, table):
     _, store = bring(table.head(60))
     again, _ = bring(table.head(60), store=store)
-    assert (again.result.rows_added, again.result.rows_unchanged) == (0, 60)
+    assert (again.tables["bars/1d"].added, again.tables["bars/1d"].unchanged) == (0, 60)
     longer, _ = bring(table, store=store)
-    assert (longer.result.rows_added, longer.result.rows_unchanged, longer.result.rows_restated) == (21, 60, 0)
+    counts = longer.tables["bars/1d"]
+    assert (counts.added, counts.unchanged, counts.restated) == (21, 60, 0)
 
 
 def test_adjusted_prices_are_stored_as_such_and_never_mixed_with_raw_ones(bring, table):
-    report, store = bring(table, adjustment="adjusted_only")
-    assert report.lineage.adjustment == "adjusted_only"
+    _, store = bring(table, adjusted=True)
     assert store.datasets()["adjustment"].to_list() == ["adjusted_only"]
     with pytest.raises(ConflictError, match="adjusted_only"):
         bring(table, store=store)
@@ -215,29 +221,26 @@ def test_every_fault_of_a_row_is_counted_and_the_rest_is_stored(bring, table, ma
     }
     gone = [4, 5, 9, 14, 19, 24, 29, 34]
     assert store.read("ARCX:SPY").equals(make_bars().filter(~pl.int_range(pl.len()).is_in(gone)))
-    assert report.quarantine["row"].to_list() == [*gone, 81, 82]
+    assert report.quarantine["row"].sort().to_list() == [*gone, 81, 82]
     assert report.rows_read == report.rows_kept + report.quarantine.height == 83
-    assert report.lineage.dropped == {str(reason): count for reason, count in report.removed.items()}
+    (delivery,) = store.lineage("ARCX:SPY")
+    assert delivery.dropped == {str(reason): count for reason, count in report.removed.items()}
 
 
 def test_unsorted_rows_are_sorted_and_counted(bring, table, make_bars):
     report, store = bring(table.reverse())
-    assert report.unsorted == 80
+    assert unsorted(report) == 80
     assert store.read("ARCX:SPY").equals(make_bars())
     swapped = pl.concat([table.slice(1, 1), table.slice(0, 1), table.slice(2)])
-    assert bring(swapped)[0].unsorted == 1
+    assert unsorted(bring(swapped)[0]) == 1
 
 
 def test_a_session_that_has_not_closed_is_in_the_future(bring, table, spy, tmp_path):
     path = tmp_path / "spy.csv"
     table.write_csv(path)
-    during = ManualClock(datetime(2023, 2, 28, 20, 59, tzinfo=UTC))
-    report = import_file(path, spy, store=MemoryStore(), clock=during)
-    assert report.removed == {Reason.FUTURE_STAMP: 1}
-    assert (
-        import_file(path, spy, store=MemoryStore(), clock=ManualClock(datetime(2023, 2, 28, 21, tzinfo=UTC))).removed
-        == {}
-    )
+    during = imported(path, spy, MemoryStore(), datetime(2023, 2, 28, 20, 59, tzinfo=UTC))
+    assert during.removed == {Reason.FUTURE_STAMP: 1}
+    assert imported(path, spy, MemoryStore(), datetime(2023, 2, 28, 21, tzinfo=UTC)).removed == {}
 
 
 # what is refused ----------------------------------------------------------------------------------------------------
@@ -245,7 +248,7 @@ def test_a_session_that_has_not_closed_is_in_the_future(bring, table, spy, tmp_p
 
 def test_files_that_are_not_there_or_not_whole_are_refused(bring, table, tmp_path, spy):
     with pytest.raises(InvalidInput, match="expected a file at"):
-        import_file(tmp_path / "none.csv", spy, store=MemoryStore())
+        imported(tmp_path / "none.csv", spy, MemoryStore())
     refused(bring, b"", "empty")
     refused(bring, "\n\n", "blank lines")
     refused(bring, "Date,Open,High,Low,Close,Volume\n", "header and none")
@@ -255,7 +258,7 @@ def test_files_that_are_not_there_or_not_whole_are_refused(bring, table, tmp_pat
     for size in (10, len(data) // 2, len(data) - 1):
         refused(bring, data[:size], "whole Parquet file", name="cut.parquet")
     packed = gzip.compress(table.write_csv().encode())
-    refused(bring, packed[: len(packed) // 2], "whole gzip data", name="cut.csv.gz")
+    refused(bring, packed[: len(packed) // 2], "to be whole", name="cut.csv.gz")
     refused(bring, b"Date,Close\n2023-01-03,\xff\xfe", "UTF-8")
     refused(bring, "Date,Close\n2023-01-03,1,2,3\n", "as many fields")
 
@@ -304,56 +307,59 @@ def test_a_simulated_instrument_takes_no_file(bring, table, spy):
 
 
 def test_spy_and_vix_from_1990_to_2025_come_in_whole(realdata, spy):
-    store, clock = MemoryStore(), ManualClock(datetime(2026, 11, 1, tzinfo=UTC))
+    store, now = MemoryStore(), datetime(2026, 11, 1, tzinfo=UTC)
     folder = realdata / "daily" / "yahoo_adjusted"
-    report = import_file(folder / "SPY.csv.gz", spy, store=store, clock=clock, adjustment="adjusted_only")
+    report = imported(folder / "SPY.csv.gz", spy, store, now, adjusted=True)
     assert (report.rows_read, report.rows_kept, report.gaps.completeness) == (8288, 8288, 100.0)
     assert report.flagged.keys() <= {Reason.LARGE_MOVE}
     crash = store.read(spy.id, first=date(2020, 3, 16), last=date(2020, 3, 16))
     assert crash["close"][0] > 0
     assert "large_move" in crash["reasons"][0]  # 16 March 2020: -11 %, a genuine crash, kept
     vix = default_instrument("XCBO:VIX", Kind.INDEX)
-    report = import_file(folder / "VIX.csv.gz", vix, store=store, clock=clock)
+    report = imported(folder / "VIX.csv.gz", vix, store, now)
     assert report.rows_kept == 9067
     assert report.flagged[Reason.VOLUME_NOT_REPORTED] == 9067
     assert report.gaps.completeness == 100.0
 
 
 def test_vendor_errors_are_flagged_and_their_repaired_twins_are_not(realdata):
-    clock = ManualClock(datetime(2026, 11, 1, tzinfo=UTC))
+    now = datetime(2026, 11, 1, tzinfo=UTC)
     aet = default_instrument("XLON:AET", Kind.EQUITY, calendar="XLON")
     dex = default_instrument("XASX:DEX", Kind.EQUITY, calendar="XASX")
     pairs = ((aet, "AET-L-1d-100x-error", 2), (dex, "DEX-AX-1d-bad-stock-split", 1))
     for instrument, name, moves in pairs:
         for suffix, expected in (("", moves), ("-fixed", 0)):
             path = realdata / "bad_data" / f"{name}{suffix}.csv.gz"
-            report = import_file(path, instrument, store=MemoryStore(), clock=clock)
+            report = imported(path, instrument, MemoryStore(), now)
             assert report.flagged.get(Reason.LARGE_MOVE, 0) == expected
-            assert report.unsorted == 22
+            assert unsorted(report) == 22
     calm = default_instrument("XNAS:CALM", Kind.EQUITY)
-    report = import_file(realdata / "bad_data" / "CALM-1d-no-bad-divs.csv.gz", calm, store=MemoryStore(), clock=clock)
+    report = imported(realdata / "bad_data" / "CALM-1d-no-bad-divs.csv.gz", calm, MemoryStore(), now)
     assert (report.rows_kept, report.removed) == (662, {})
 
 
 def test_an_intraday_file_is_not_taken_for_a_daily_one(realdata):
     asai = default_instrument("XLON:ASAI", Kind.EQUITY, calendar="XLON")
+    path = realdata / "bad_data" / "ASAI-L-1h-bad-unit.csv.gz"
+    now = datetime(2026, 11, 1, tzinfo=UTC)
+    assert list(imported(path, asai, MemoryStore(), now).tables) == ["bars/1h"]
     with pytest.raises(InvalidInput, match="duplicate_stamp 18"):
-        import_file(realdata / "bad_data" / "ASAI-L-1h-bad-unit.csv.gz", asai, store=MemoryStore())
+        imported(path, asai, MemoryStore(), now, interval="1d")
 
 
 def test_published_vix_rows_on_holidays_go_to_quarantine(realdata):
     vix = default_instrument("XCBO:VIX", Kind.INDEX)
-    clock = ManualClock(datetime(2026, 11, 1, tzinfo=UTC))
-    report = import_file(realdata / "daily" / "vix-daily-cboe.csv.gz", vix, store=MemoryStore(), clock=clock)
+    now = datetime(2026, 11, 1, tzinfo=UTC)
+    report = imported(realdata / "daily" / "vix-daily-cboe.csv.gz", vix, MemoryStore(), now)
     assert report.removed == {Reason.NOT_A_SESSION: 33}
     assert report.flagged[Reason.OPEN_OUTSIDE_RANGE] + report.flagged.get(Reason.CLOSE_OUTSIDE_RANGE, 0) == 47
 
 
 def test_bitcoin_is_judged_by_its_own_calendar(realdata):
     bitcoin = default_instrument("CRYP:BTC", Kind.CRYPTO)
-    clock = ManualClock(datetime(2026, 11, 1, tzinfo=UTC))
+    now = datetime(2026, 11, 1, tzinfo=UTC)
     path = realdata / "daily" / "yahoo_adjusted" / "BTC_USD.csv.gz"
-    report = import_file(path, bitcoin, store=MemoryStore(), clock=clock)
+    report = imported(path, bitcoin, MemoryStore(), now)
     assert (report.rows_kept, report.gaps.completeness) == (4124, 100.0)
     assert Reason.OPEN_SYNTHETIC not in report.flagged  # its open is the previous close by nature
 

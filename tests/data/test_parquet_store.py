@@ -62,18 +62,18 @@ def test_the_footer_tells_the_whole_lineage(parquet, make_bars, make_lineage):
     name = parquet.append(bars, lineage).files[-1]
     footer = json.loads(pq.read_metadata(parquet.data_dir / name).metadata[b"fieldcast"])
     of_year = bars.filter(pl.col("ts").dt.year() == 2023)
-    assert (footer["dataset"], footer["year"], footer["generation"], footer["rows"]) == (
-        "test",
-        2023,
-        1,
-        of_year.height,
-    )
+    place = (footer["table"], footer["dataset"], footer["period"], footer["generation"], footer["rows"])
+    assert place == ("bars/1d", "test", "2023", 1, of_year.height)
     assert footer["first_ts"] == of_year["ts"][0].isoformat()
     assert footer["last_ts"] == of_year["ts"][-1].isoformat()
     assert footer["content_sha256"] == content_sha256(of_year)
-    assert footer["lineage"]["ARCX:SPY"] == [lineage.to_json()]
-    assert Lineage.from_json(footer["lineage"]["ARCX:SPY"][0]) == lineage
-    assert footer["lineage"]["ARCX:SPY"][0]["available_at"] == "assumed"
+    (delivery,) = footer["deliveries"].values()
+    assert delivery == lineage.to_json()
+    assert Lineage.from_json(delivery) == lineage
+    assert delivery["available_at"] == "assumed"
+    assert footer["delivery_sets"] == [list(footer["deliveries"])]
+    assert footer["spans"]["instrument"] == ["ARCX:SPY"]
+    assert footer["spans"]["rows"] == [of_year.height]
 
 
 def test_equal_appends_give_equal_bytes(tmp_path, db, make_bars, lineage, parquet):
@@ -88,7 +88,7 @@ def test_a_new_generation_replaces_only_the_years_it_touches(parquet, make_bars,
     second = parquet.append(bars, lineage).files
     assert [Path(name).name[:8] for name in second] == ["2023-g2-"]
     assert parquet_files(parquet) == sorted([first[0], second[0]])
-    assert [name for name in files(parquet) if not name.endswith(".parquet")] == ["bars/.lock"]
+    assert [name for name in files(parquet) if not name.endswith(".parquet")] == [".lock"]
 
 
 def test_one_flipped_byte_anywhere_is_found_and_its_file_named(parquet, make_bars, lineage):
@@ -154,7 +154,7 @@ def test_a_wrong_index_is_set_right(parquet, make_bars, lineage, db):
     parquet.append(make_bars(), lineage)
     kept = parquet.index()
     with db.begin() as session:
-        session.execute(text("UPDATE store_file SET rows = rows + 1 WHERE year = 2023"))
+        session.execute(text("UPDATE store_file SET rows = rows + 1 WHERE period = '2023'"))
     assert [Path(problem.path).name[:4] for problem in parquet.verify().problems] == ["2023"]
     report = parquet.rebuild_index()
     assert [Path(name).name[:4] for name in report.changed] == ["2023"]
@@ -191,7 +191,7 @@ def test_a_refused_append_leaves_no_file(parquet, make_bars, lineage):
 def test_a_failed_transaction_leaves_the_old_data_and_the_next_write_cleans_up(
     parquet, make_bars, lineage, monkeypatch
 ):
-    from fieldcast.data import _rows
+    from fieldcast.data._index import Index
 
     bars = make_bars()
     parquet.append(bars.head(60), lineage)
@@ -201,7 +201,7 @@ def test_a_failed_transaction_leaves_the_old_data_and_the_next_write_cleans_up(
         raise RuntimeError("the disk is full")
 
     with monkeypatch.context() as patched:
-        patched.setattr(_rows, "change_index", fail)
+        patched.setattr(Index, "change", fail)
         with pytest.raises(RuntimeError, match="disk is full"):
             parquet.append(bars, lineage)
     assert parquet.read("ARCX:SPY").equals(bars.head(60))

@@ -93,12 +93,12 @@ def _tables(file: Path) -> dict[str, str]:
 
 def _heed(hook: Callable[[str], None]) -> None:
     """Have every module that names its fault points tell them to `hook`."""
-    import fieldcast.data.parquet
+    import fieldcast.data._writer
     import fieldcast.execution._paper_store
     import fieldcast.ledger._twin
     import fieldcast.ledger.database
 
-    for module in (fieldcast.data.parquet, fieldcast.execution._paper_store, fieldcast.ledger._twin, fieldcast.ledger.database):
+    for module in (fieldcast.data._writer, fieldcast.execution._paper_store, fieldcast.ledger._twin, fieldcast.ledger.database):
         module.fail_point = hook  # type: ignore[attr-defined]
 
 

@@ -13,6 +13,8 @@ from typing import get_args
 
 from pydantic import SecretStr
 
+import pytest
+
 from fieldcast.ground import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,9 +29,10 @@ def _tool(name: str) -> ModuleType:
     return module
 
 
-def test_the_page_of_reason_codes_is_the_registry() -> None:
-    tool = _tool("reason_codes")
-    assert tool.PAGE.read_text(encoding="utf-8") == tool.page(), "run: .venv/bin/python tools/reason_codes.py"
+@pytest.mark.parametrize("name", ["reason-codes.md", "formats.md", "store-tables.md"])
+def test_a_page_of_a_registry_is_up_to_date(name: str) -> None:
+    tool = _tool("reference_pages")
+    assert (tool.FOLDER / name).read_text(encoding="utf-8") == tool.PAGES[name](), "run: .venv/bin/python tools/reference_pages.py"
 
 
 def test_the_page_of_settings_names_every_key_with_its_default() -> None:

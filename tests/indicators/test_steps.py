@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -69,26 +72,47 @@ def test_one_wilder_step_holds_all_of_wilders_averages() -> None:
     assert (step.values.rsi[0], step.values.atr[0]) == (batch.rsi[-1], batch.atr[-1])
 
 
-@pytest.mark.parametrize("kernel", ["exponential_lines", "wilder_lines", "flow_lines"])
-def test_a_kernel_equals_its_plain_python_twin(kernel: str) -> None:
-    data = rows(3, 120)
-    price = (data["high"], data["low"], data["close"])
-    compiled = getattr(_kernels, kernel)
-    results = []
-    for function in (compiled, compiled.py_func):
-        match kernel:
-            case "exponential_lines":
-                state, out = np.zeros((2, _kernels.EMA_STATE)), np.empty((4, 120))
-                function(data["close"], np.array([5, 12]), np.array([3, 0]), state, out[:2], out[2:])
-            case "wilder_lines":
-                state, out = np.zeros(_kernels.WILDER_STATE), np.empty((5, 120))
-                function(*price, 14, state, out)
-            case _:
-                state, out = np.zeros(_kernels.FLOW_STATE), np.empty((2, 120))
-                function(*price, data["volume"], 3, 10, state, out)
-        results.append((state, out))
-    np.testing.assert_allclose(results[0][1], results[1][1], rtol=1e-12, atol=1e-9, equal_nan=True)
-    np.testing.assert_allclose(results[0][0], results[1][0], rtol=1e-12, atol=1e-9)
+DATA = rows(3, 120)
+PRICE = (DATA["high"], DATA["low"], DATA["close"])
+LINES = partial(np.empty, (2, 120))
+CALLS = {      # arguments of each kernel; the arrays at the end are those that it writes
+    "exponential_lines": lambda: (DATA["close"], np.array([5, 12]), np.array([3, 0]), False, np.zeros((2, 6)), LINES()),
+    "double_lines": lambda: (DATA["close"], np.array([5, 12]), np.array([3, 0]), True, np.zeros((2, 6)), LINES()),
+    "strength_line": lambda: (DATA["close"], 14, np.zeros(12), np.empty(120), np.empty(120)),
+    "range_lines": lambda: (*PRICE, 14, np.zeros(12), np.empty(120), np.empty(120)),
+    "direction_line": lambda: (*PRICE, 14, np.zeros(12), np.empty(120)),
+    "balance_line": lambda: (DATA["close"], DATA["volume"], np.zeros(5), np.empty(120)),
+    "chaikin_line": lambda: (*PRICE, DATA["volume"], 3, 10, np.zeros(5), np.empty(120)),
+    "window_sums": lambda: (DATA["close"], 7, np.empty(120)),
+    "band_place": lambda: (DATA["close"], 20, 2.0, np.empty(120)),
+    "range_place": lambda: (DATA["close"], 5, 0.0, 0.0, np.empty(116)),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_kernel_equals_its_plain_python_twin(name: str) -> None:
+    kernel = getattr(_kernels, name.replace("double", "exponential"))
+    compiled, plain = CALLS[name](), CALLS[name]()
+    kernel(*compiled)
+    kernel.py_func(*plain)
+    for found, expected in zip(compiled, plain, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-9, equal_nan=True)
+
+
+def test_every_kernel_has_a_twin_test() -> None:
+    kernels = {name for name, value in vars(_kernels).items() if hasattr(value, "py_func")}
+    assert {name.replace("double", "exponential") for name in CALLS} == kernels
+
+
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(0, 90), window=st.integers(1, 30))
+def test_window_sums_are_those_of_each_window_by_itself(seed: int, n: int, window: int) -> None:
+    values = np.random.default_rng(seed).normal(0.0, 1.0, n) * 10.0 ** np.random.default_rng(seed).integers(-6, 6)
+    out = np.empty(n)
+    _kernels.window_sums(values, window, out)
+    assert np.isnan(out[: window - 1]).all()
+    for row in range(window - 1, n):
+        part = values[row - window + 1 : row + 1]
+        assert abs(out[row] - math.fsum(part)) <= 4e-16 * window * np.abs(part).sum()
 
 
 def test_a_step_refuses_a_row_of_the_wrong_length_or_with_nan() -> None:

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from fieldcast.ground import InvalidInput
-from fieldcast.market import DECISION_DELAY, last_session, next_session, sessions, sessions_between
+from fieldcast.market import DECISION_DELAY, last_session, next_session, segments, sessions, sessions_between
 
 
 def _row(calendar: str, day: date) -> dict[str, datetime]:
@@ -119,3 +119,28 @@ def test_a_naive_moment_is_refused() -> None:
 def test_an_unknown_calendar_is_refused_by_name() -> None:
     with pytest.raises(InvalidInput, match="'MARS'"):
         sessions("MARS")
+
+
+def test_segments_are_the_sessions_where_trading_does_not_pause_within_them():
+    for calendar in ("XNYS", "24/7", "24/5"):
+        whole = sessions(calendar).select("session", start="open", end="close")
+        assert segments(calendar).equals(whole)
+
+
+def test_a_midday_break_cuts_a_session_in_two_since_the_break_is_kept_on_record():
+    day = segments("XTKS").filter(pl.col("session") == date(2023, 11, 24)).with_columns(
+        pl.col("start", "end").dt.convert_time_zone("Asia/Tokyo").dt.strftime("%H:%M")
+    )
+    assert day.select("start", "end").rows() == [("09:00", "11:30"), ("12:30", "15:00")]
+    assert segments("XTKS")["start"].is_sorted()
+    early = segments("XTKS").filter(pl.col("session").dt.year() == 1998)
+    assert early.height > early["session"].n_unique()
+
+
+def test_the_maintenance_hour_of_globex_is_no_trading_and_an_early_close_has_none():
+    globex = segments("CMES").with_columns(pl.col("end").dt.convert_time_zone("America/Chicago").dt.strftime("%H:%M"))
+    week = globex.filter(pl.col("session").is_between(date(2023, 11, 22), date(2023, 11, 24)))
+    ends = dict(week.select("session", "end").iter_rows())
+    assert ends[date(2023, 11, 22)] == "16:00"
+    assert ends[date(2023, 11, 24)] < "16:00"
+    assert (segments("CMES")["end"] > segments("CMES")["start"]).all()

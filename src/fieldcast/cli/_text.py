@@ -12,6 +12,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+_MOST_FILES = 10  # of an import, in full
+_MOST_ROWS = 60  # of the list of what is stored
 GATE_STYLE = {"PASS": "bold green", "FAIL": "bold red", "CANNOT_JUDGE": "bold yellow", "NOT_ASKED": "bold yellow"}
 
 
@@ -42,36 +44,163 @@ def _diagnosis(result: Any) -> RenderableType:
 
 def _imported(result: Any) -> RenderableType:
     report = result.report
-    lines = [f"{report.instrument.id}: {report.rows_read} rows read from {report.path.name}, {report.rows_kept} kept"]
-    if report.unsorted:
-        lines.append(f"  {report.unsorted} rows stood out of order and were sorted")
-    lines += [f"  removed {n}: {code} ({code.meaning})" for code, n in report.removed.items() if n]
-    lines += [f"  flagged {n}: {code} ({code.meaning})" for code, n in report.flagged.items() if n]
-    lines.append(f"  quality {report.quality.score:.2f}, {report.gaps.completeness:.2f} % of sessions present")
-    if report.result is None:
-        lines.append("  dry run: nothing was written")
-    else:
-        stored = report.result
-        lines.append(f"  stored: {stored.rows_added} added, {stored.rows_restated} restated, {stored.rows_unchanged} unchanged")
+    lines: list[str] = []
+    for file in report.files[:_MOST_FILES]:
+        lines += _imported_file(file)
+    if len(report.files) > _MOST_FILES:
+        lines.append(f"… and {len(report.files) - _MOST_FILES} more files; --json lists them all")
+    for name, count in report.tables.items():
+        stored = f"{count.added:,} added, {count.restated:,} restated, {count.unchanged:,} unchanged"
+        lines.append(f"{name}: " + (f"{count.rows_kept:,} rows would be kept" if report.dry_run else stored))
+    if report.dry_run:
+        lines.append("dry run: nothing was written")
+    if result.passed_over:
+        lines.append(f"{len(result.passed_over)} file(s) passed over: imported before (--again imports them anew)")
+    if result.unknown:
+        lines.append(f"{len(result.unknown)} file(s) of no known format left alone, the first {result.unknown[0]}")
+    lines += [f"REFUSED {failure.path}: {failure.message}" for failure in report.failures]
     return Text("\n".join(lines))
 
 
+def _imported_file(file: Any) -> list[str]:
+    names = ", ".join(instrument.id for instrument in file.instruments[:3])
+    more = f" and {len(file.instruments) - 3:,} more" if len(file.instruments) > 3 else ""
+    lines = [f"{file.path.name} ({file.format}): {names}{more}; {file.rows_read:,} rows read, {file.rows_kept:,} kept"]
+    lines += [f"  removed {n:,}: {code} ({code.meaning})" for code, n in file.removed.items() if n]
+    lines += [f"  flagged {n:,}: {code} ({code.meaning})" for code, n in file.flagged.items() if n]
+    lines += [f"  {note}" for note in file.notes]
+    if file.quality is not None and file.gaps is not None:
+        lines.append(f"  quality {file.quality.score:.2f}, {file.gaps.completeness:.2f} % of sessions present")
+    return lines
+
+
+def _formats(result: Any) -> RenderableType:
+    table = _table("Formats", "format", "what it is", "tables", "proved on")
+    for item in result.formats:
+        table.add_row(item.name, item.title, ", ".join(item.tables), item.proof)
+    return table
+
+
+def _data_shown(result: Any) -> RenderableType:
+    label = f"{result.instrument} [SIMULATED]" if result.simulated else result.instrument
+    known = [name for name in result.rows.columns if result.rows[name].null_count() < result.rows.height]
+    late = not result.rows["available_at"].equals(result.rows["ts"])
+    columns = [name for name in known if name != "instrument" and (late or name != "available_at")]
+    what = ", ".join(part for part in (label, result.table, result.prices) if part)
+    title = f"{what}: the newest {result.rows.height} of {result.height:,} rows"
+    table = _table(title, *columns)
+    for row in result.rows.select(columns).iter_rows():
+        table.add_row(*(_cell(value) for value in row))
+    notes = [] if late else ["available at ts"]
+    notes += [f"chart: {result.plot}"] if result.plot else []
+    return Group(table, Text("\n".join(notes), "dim"))
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1e6 else f"{value:,.8g}"
+    return f"{value:%Y-%m-%d %H:%M:%S}" if hasattr(value, "hour") else str(value)
+
+
+def _compacted(result: Any) -> RenderableType:
+    return Text(f"{result.report.segments} day segments merged into {result.report.files} files")
+
+
 def _data_list(result: Any) -> RenderableType:
-    table = _table("In the store", "instrument", "dataset", "provider", "rows", "first", "last", "prices", right=(3,))
+    if result.datasets.height > _MOST_ROWS:
+        return _data_summary(result.datasets)
+    table = _table("In the store", "instrument", "table", "dataset", "provider", "rows", "first", "last", "prices", right=(4,))
     for row in result.datasets.iter_rows(named=True):
         name = f"{row['instrument']} [SIMULATED]" if row["simulated"] else row["instrument"]
-        table.add_row(name, row["dataset"], row["provider"], f"{row['rows']:,}", str(row["first_ts"].date()),
+        table.add_row(name, row["table"], row["dataset"], row["provider"], f"{row['rows']:,}", str(row["first_ts"].date()),
                       str(row["last_ts"].date()), row["adjustment"])
     return table if result.datasets.height else Text("The store is empty; fieldcast data import FILE --instrument ID")
 
 
+def _data_summary(datasets: pl.DataFrame) -> RenderableType:
+    """A line for each dataset and table, where the store holds too many instruments to list."""
+    table = _table(f"In the store ({datasets.height:,} series; --json lists them all)", "dataset", "table", "instruments", "rows",
+                   "first", "last", right=(2, 3))
+    found = datasets.group_by("dataset", "table").agg(
+        pl.len().alias("instruments"), pl.col("rows").sum(), pl.col("first_ts").min(), pl.col("last_ts").max(),
+        pl.col("simulated").any(),
+    )
+    for row in found.sort("dataset", "table").iter_rows(named=True):
+        name = f"{row['dataset']} [SIMULATED]" if row["simulated"] else row["dataset"]
+        table.add_row(name, row["table"], f"{row['instruments']:,}", f"{row['rows']:,}", str(row["first_ts"].date()),
+                      str(row["last_ts"].date()))
+    return table
+
+
 def _data_check(result: Any) -> RenderableType:
     score, gaps = result.quality, result.gaps
-    lines = [f"{_label(result.instrument)}: quality {score.score:.2f} over the last {score.rows} rows, "
-             f"{gaps.completeness:.2f} % of {gaps.expected} sessions present"]
-    lines += [f"  {code}: {n} ({code.meaning}), costs {score.costs.get(code, 0.0):.2f}" for code, n in score.reasons.items()]
-    lines += [f"  missing {row}" for row in gaps.gaps.head(10).iter_rows()]
+    judged = "" if score is None else f"quality {score.score:.2f} over the last {score.rows} rows, "
+    units = "sessions" if gaps.timeframe == "1d" else f"{gaps.timeframe} bars"
+    lines = [f"{_label(result.instrument)}: {judged}{gaps.completeness:.2f} % of {gaps.expected} {units} present"]
+    if score is not None:
+        lines += [f"  {code}: {n} ({code.meaning}), costs {score.costs.get(code, 0.0):.2f}" for code, n in score.reasons.items()]
+    else:
+        lines += [f"  {code}: {n}" for code, n in result.flags.items()]
+    if result.state is not None:
+        lines.append(f"  state: {result.state}")
+    lines += [f"  fault: {row['reason']}, {row['evidence']}" for row in result.faults.faults.head(10).iter_rows(named=True)]
+    if result.faults.faults.height > 10:
+        lines.append(f"  … and {result.faults.faults.height - 10} more faults; fieldcast data repair {result.instrument.id}")
+    lines += [f"  missing {row['bars']:,} from {row['first']:%Y-%m-%d %H:%M} to {row['last']:%Y-%m-%d %H:%M}"
+              for row in gaps.gaps.sort("bars", descending=True).head(10).iter_rows(named=True)]
+    if gaps.gaps.height > 10:
+        lines.append(f"  … and {gaps.gaps.height - 10:,} more gaps")
     return Text("\n".join(lines))
+
+
+def _repair(result: Any) -> RenderableType:
+    faults, proposal = result.faults.faults, result.proposal
+    if faults.is_empty():
+        return Text(f"{proposal.instrument}: no vendor's error of a known kind was found")
+    table = _table(f"{proposal.instrument}: vendor's errors", "reason", "from", "to", "rows", "columns", "factor", "evidence",
+                   right=(3, 5))
+    for row in faults.head(_MOST_ROWS).iter_rows(named=True):
+        factor = "" if row["factor"] is None else f"{row['factor']:g}"
+        table.add_row(row["reason"], str(row["first"].date()), str(row["last"].date()), str(row["rows"]), row["columns"], factor,
+                      row["evidence"])
+    notes = [f"{n:,} values can be repaired with certainty: {code}" for code, n in proposal.counts.items()]
+    notes += [f"{n:,} faults are left: {code}; their right values do not follow from the data alone"
+              for code, n in proposal.left.items()]
+    if result.applied is not None:
+        notes.append(f"{result.applied.rows_restated} rows restated; the vendor's stay readable as of earlier moments")
+    elif proposal.counts:
+        notes.append("nothing was changed; --apply --by NAME stores the repaired values")
+    return Group(table, Text("\n".join(notes)))
+
+
+def _universe(result: Any) -> RenderableType:
+    report = result.report
+    groups = report.checked.group_by("group", maintain_order=True).agg(
+        pl.len().alias("instruments"), pl.col("ok").sum(), pl.col("missing").sum(), pl.col("late").max(),
+    )
+    table = _table(f"{report.universe} at {report.as_of:%Y-%m-%d %H:%M} UTC: {report.passed} of {report.checked.height} pass",
+                   "group", "instruments", "pass", "sessions missing", "late (sessions)", right=(1, 2, 3, 4))
+    for row in groups.iter_rows(named=True):
+        table.add_row(row["group"], *(str(row[name]) for name in ("instruments", "ok", "missing", "late")))
+    if result.plan is None:
+        return table
+    plan = _table(f"To fetch and import: {result.plan.height:,} ranges", "instrument", "first", "last", "sessions", "why",
+                  right=(3,))
+    for row in result.plan.head(_MOST_ROWS).iter_rows(named=True):
+        plan.add_row(row["instrument"], str(row["first"]), str(row["last"]), str(row["sessions"]), row["why"])
+    left = result.plan.height - _MOST_ROWS
+    return Group(table, Text(), plan, Text(f"… and {left:,} more; --json lists them all" if left > 0 else ""))
+
+
+def _simulated_data(result: Any) -> RenderableType:
+    made = f"rows of {result.table} stored, seed {result.seed}"
+    return Text("\n".join(f"{name} [SIMULATED]: {rows:,} {made}" for name, rows in result.rows.items()))
+
+
+def _reference(result: Any) -> RenderableType:
+    return Text(f"{result.what}: " + ", ".join(f"{n:,} {name}" for name, n in result.counts.items()))
 
 
 def _verified(result: Any) -> RenderableType:
@@ -199,14 +328,21 @@ def _demo(result: Any) -> RenderableType:
 
 _TEXTS: dict[str, Callable[[Any], RenderableType]] = {
     "AuditReport": _audit,
+    "Compacted": _compacted,
     "CycleResult": _cycle,
     "DataCheck": _data_check,
     "DataList": _data_list,
+    "DataShown": _data_shown,
     "Demo": _demo,
     "Diagnosis": _diagnosis,
     "FieldMap": _field_map,
+    "FormatList": _formats,
     "Imported": _imported,
     "ProjectionPacket": _packet,
+    "ReferenceImported": _reference,
+    "Repair": _repair,
+    "SimulatedData": _simulated_data,
+    "UniverseCheck": _universe,
     "Validation": _validation,
     "Verified": _verified,
 }

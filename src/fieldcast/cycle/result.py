@@ -8,6 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from fieldcast.ground import Shown
 from fieldcast.trading import Action, Decision, OrderState, Side
 
 
@@ -31,7 +32,7 @@ class PendingOrder:
 
 
 @dataclass(frozen=True)
-class CycleResult:
+class CycleResult(Shown):
     """One run of one slot of one portfolio.
 
     Parameters

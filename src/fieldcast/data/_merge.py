@@ -15,6 +15,7 @@ from datetime import datetime
 
 import polars as pl
 
+from fieldcast.data._order import is_ascending
 from fieldcast.data.lineage import Lineage
 from fieldcast.ground import InvalidInput, Reason, reason_codes, utc
 from fieldcast.market import Table, conform, has_reason
@@ -39,17 +40,32 @@ def checked(rows: pl.DataFrame, lineage: Lineage, table: Table) -> pl.DataFrame:
     InvalidInput : schema, key, a non-finite or missing value without its reason, an unregistered reason code, or a
         simulated label that rows and lineage do not share
     """
-    rows = conform(rows, dict(table.schema)).sort(table.version_key)
+    rows = conform(rows, dict(table.schema)).rechunk()
     if rows.is_empty():
         raise InvalidInput("expected at least one row to append, found none")
-    for where, message in [*_table_rules(table), *_bar_rules(table)]:
-        _refuse(rows, where, message)
-    _refuse(rows, rows.select(table.version_key).is_duplicated(), f"expected unique ({', '.join(table.version_key)})")
-    labelled = has_reason(Reason.SIMULATED)
-    _refuse(rows, ~labelled if lineage.simulated else labelled, "expected rows and lineage to agree on `simulated`")
-    for text in rows["reasons"].drop_nulls().unique():
-        reason_codes(text.split(","))
+    ascending = is_ascending(rows)
+    if not ascending:
+        rows = rows.sort(table.version_key)
+    rules = [*_table_rules(table), *_bar_rules(rows, table)]
+    if any(rows.select(where.any().alias(str(place)) for place, (where, _) in enumerate(rules)).row(0)):
+        for where, message in rules:
+            _refuse(rows, where, message)
+    if not ascending:
+        _refuse(rows, rows.select(table.version_key).is_duplicated(), f"expected unique ({', '.join(table.version_key)})")
+    _check_reasons(rows, lineage)
     return rows
+
+
+def _check_reasons(rows: pl.DataFrame, lineage: Lineage) -> None:
+    """Each distinct text is looked at once."""
+    texts = rows["reasons"].unique().to_list()
+    codes = {text: () if text is None else tuple(text.split(",")) for text in texts}
+    wrong = [text for text, of_text in codes.items() if (Reason.SIMULATED in of_text) != lineage.simulated]
+    if wrong:
+        where = pl.col("reasons").is_in(wrong, nulls_equal=True)
+        _refuse(rows, where, "expected rows and lineage to agree on `simulated`")
+    for of_text in codes.values():
+        reason_codes(of_text)
 
 
 def _table_rules(table: Table) -> list[tuple[pl.Expr, str]]:
@@ -59,7 +75,7 @@ def _table_rules(table: Table) -> list[tuple[pl.Expr, str]]:
         rules.append((pl.col(name).is_null(), f"expected a value of {name} in every row"))
     for name, dtype in table.schema.items():
         if dtype == pl.Float64:
-            rules.append((pl.col(name).is_not_null() & ~pl.col(name).is_finite(), f"expected {name} finite or null"))
+            rules.append((~pl.col(name).is_finite(), f"expected {name} finite or null"))
     rules += [(pl.col(name) <= 0, f"expected {name} above zero") for name in table.positive]
     rules += [(pl.col(name) < 0, f"expected {name} at or above zero") for name in table.non_negative]
     rules += [(pl.col(low) > pl.col(high), f"expected {high} at or above {low}") for low, high in table.ordered]
@@ -67,9 +83,10 @@ def _table_rules(table: Table) -> list[tuple[pl.Expr, str]]:
     return rules
 
 
-def _bar_rules(table: Table) -> list[tuple[pl.Expr, str]]:
+def _bar_rules(rows: pl.DataFrame, table: Table) -> list[tuple[pl.Expr, str]]:
     """A bar says why it lacks a price or a volume."""
-    if table.kind != "bars":
+    lacking = [name for name in ("open", "high", "low", "volume") if table.kind == "bars" and rows[name].null_count()]
+    if not lacking:
         return []
     bare = pl.any_horizontal(pl.col(name).is_null() for name in ("open", "high", "low"))
     silent = ~(has_reason(Reason.CLOSE_ONLY) | has_reason(Reason.VOLUME_NOT_REPORTED))
@@ -99,7 +116,9 @@ def merge(stored: pl.DataFrame, rows: pl.DataFrame, fetched_at: datetime, table:
     added: list[pl.DataFrame] = []
     counts = dict.fromkeys(("added", "restated", "unchanged", "superseded"), 0)
     key = list(table.key)
-    repeated = rows.select(key).is_duplicated().any()
+    repeated = not is_ascending(rows) and rows.select(key).is_duplicated().any()
+    if not repeated and stored.is_empty():
+        return Merged(rows, rows.height, 0, 0, 0)
     rank = pl.int_range(pl.len()).over(key) if repeated else pl.lit(0)
     for version in rows.with_columns(rank=rank).partition_by("rank", maintain_order=True, include_key=False):
         versions, tally = _merge_once(stored, version, fetched_at, table)
@@ -157,4 +176,6 @@ def known_at(rows: pl.DataFrame, as_of: datetime | None, table: Table) -> pl.Dat
     """One row for each key: the last version with `available_at` ≤ as_of (none = the newest); ascending."""
     if as_of is not None:
         rows = rows.filter(pl.col("available_at") <= utc(as_of))
+    if is_ascending(rows):
+        return rows
     return rows.sort(table.version_key).unique(list(table.key), keep="last", maintain_order=True)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import csv
-import gzip
-import hashlib
 import io
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -26,37 +23,27 @@ _GUESSES: dict[str, tuple[str, ...]] = {
 _EMPTY = ("", ".", "-", "nan", "null", "none", "na", "n/a", "#n/a")
 
 
-def read_table(path: Path) -> tuple[pl.DataFrame, str]:
-    """The file's table (CSV: every column as text) and the SHA-256 of its bytes.
+def table_from(data: bytes, name: str) -> pl.DataFrame:
+    """A table out of a file's unfolded bytes: Parquet, or CSV with every column as text.
 
     Raises
     ------
-    InvalidInput : no such file, an empty one, one that is cut short or damaged, or one without rows
+    InvalidInput : it is damaged, or holds no rows
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InvalidInput(f"expected a file at {path}, found: {error.strerror}") from None
-    sha256 = hashlib.sha256(data).hexdigest()
     if not data:
-        raise InvalidInput(f"expected a CSV or Parquet file, found {path.name} empty")
-    if data[:2] == b"\x1f\x8b":
-        try:
-            data = gzip.decompress(data)
-        except (EOFError, OSError, zlib.error) as error:
-            raise InvalidInput(f"expected {path.name} to be whole gzip data, found: {error}; fetch it again") from None
-    is_parquet = data[:4] == b"PAR1" or ".parquet" in path.suffixes
-    table = _parquet(data, path.name) if is_parquet else _csv(data, path.name)
+        raise InvalidInput(f"expected a CSV or Parquet file, found {name} empty")
+    is_parquet = data[:4] == b"PAR1" or ".parquet" in Path(name).suffixes
+    table = _parquet(data, name) if is_parquet else _csv(data, name)
     if table.is_empty():
-        raise InvalidInput(f"expected rows in {path.name}, found a header and none")
-    return table, sha256
+        raise InvalidInput(f"expected rows in {name}, found a header and none")
+    return table
 
 
 def _parquet(data: bytes, name: str) -> pl.DataFrame:
     try:
         return pl.read_parquet(io.BytesIO(data))
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = str(error).splitlines()[0]
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
+        reason = (str(error).splitlines() or ["no reason given"])[0]
         raise InvalidInput(f"expected {name} to be a whole Parquet file, found: {reason}; fetch it again") from None
 
 
@@ -68,18 +55,30 @@ def _csv(data: bytes, name: str) -> pl.DataFrame:
     except IndexError:
         raise InvalidInput(f"expected a header and rows in {name}, found blank lines") from None
     separator = max(",;\t|", key=header.count)
-    names = [column.strip() for column in next(csv.reader([header], delimiter=separator))]
+    try:
+        names = [column.strip() for column in next(csv.reader([header], delimiter=separator))]
+    except csv.Error as error:
+        raise InvalidInput(f"expected a header line in {name}, found: {error}") from None
     repeated = sorted({column for column in names if column and names.count(column) > 1})
     if repeated:
         raise InvalidInput(f"expected every column of {name} once, found {', '.join(repeated)} repeated")
     try:
         table = pl.read_csv(io.BytesIO(data), infer_schema_length=0, separator=separator, encoding="utf8")
-    except pl.exceptions.PolarsError as error:
-        reason = str(error).splitlines()[0]
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        reason = (str(error).splitlines() or ["no reason given"])[0]
         raise InvalidInput(f"expected {name} to be CSV with as many fields as its header, found: {reason}") from None
+    if len(names) != table.width:
+        raise InvalidInput(f"expected the {len(names)} columns of the header in {name}, found {table.width}; is it CSV?")
     if names.count("") > 1:      # one column without a name is an index; several are told apart by their places
         names = [column or f"column {place}" for place, column in enumerate(names, start=1)]
     return table.rename(dict(zip(table.columns, names, strict=True)))
+
+
+def guessed(header: str) -> set[str]:
+    """Our columns that a header line has under their usual names."""
+    separator = max(",;\t|", key=header.count)
+    found = {name.strip().strip('"').lower() for name in header.split(separator)}
+    return {ours for ours, names in _GUESSES.items() if found & set(names)}
 
 
 def match_columns(found: list[str], columns: Mapping[str, str] | None, name: str) -> dict[str, str]:

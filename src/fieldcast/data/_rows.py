@@ -1,15 +1,10 @@
-"""Instruments and store files as rows of the ledger, and back."""
+"""Instruments as rows of the ledger, and back."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+from sqlalchemy import select
 
-from sqlalchemy import delete, select
-from sqlalchemy.orm import Session
-
-from fieldcast.data._files import TIMEFRAME, StoredFile, describe
-from fieldcast.ground import ConflictError, MissingData, canonical_json
+from fieldcast.ground import ConflictError, MissingData
 from fieldcast.ledger import Database, tables
 from fieldcast.market import Instrument, Kind
 
@@ -80,61 +75,3 @@ def _instrument(row: tables.Instrument) -> Instrument:
         simulated=row.simulated,
         name=row.name,
     )
-
-
-# the index of files -------------------------------------------------------------------------------------------------
-
-
-def load_index(session: Session) -> dict[str, StoredFile]:
-    """Every file that the index knows, by path."""
-    rows = session.scalars(select(tables.StoreFile).where(tables.StoreFile.timeframe == TIMEFRAME))
-    return {file.path: file for file in (_stored_file(row) for row in rows)}
-
-
-def change_index(session: Session, remove: Iterable[str], add: Iterable[StoredFile]) -> None:
-    """Take paths out of the index and put files in."""
-    gone = list(remove)
-    if gone:
-        session.execute(delete(tables.StoreFile).where(tables.StoreFile.path.in_(gone)))
-    session.add_all([_store_file(file) for file in add])
-
-
-def _store_file(file: StoredFile) -> tables.StoreFile:
-    return tables.StoreFile(
-        path=file.path,
-        dataset=file.dataset,
-        timeframe=TIMEFRAME,
-        year=file.year,
-        generation=file.generation,
-        sha256=file.sha256,
-        rows=file.rows,
-        first_ts=file.first_ts,
-        last_ts=file.last_ts,
-        instruments=canonical_json(file.instruments),
-        lineage=canonical_json(
-            {
-                "content_sha256": file.content_sha256,
-                "deliveries": {id: [item.to_json() for item in items] for id, items in file.lineage.items()},
-            }
-        ),
-        simulated=file.simulated,
-        written_at=file.written_at,
-    )
-
-
-def _stored_file(row: tables.StoreFile) -> StoredFile:
-    lineage = json.loads(row.lineage)
-    footer = {
-        "dataset": row.dataset,
-        "year": row.year,
-        "generation": row.generation,
-        "content_sha256": lineage["content_sha256"],
-        "rows": row.rows,
-        "first_ts": row.first_ts.isoformat(),
-        "last_ts": row.last_ts.isoformat(),
-        "instruments": json.loads(row.instruments),
-        "lineage": lineage["deliveries"],
-        "simulated": row.simulated,
-        "written_at": row.written_at.isoformat(),
-    }
-    return describe(footer, row.path, row.sha256)

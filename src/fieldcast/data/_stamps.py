@@ -13,8 +13,9 @@ import polars as pl
 from fieldcast.ground import InvalidInput
 
 _DATES = ("%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%d-%b-%Y", "%b %d, %Y")
-_ZONED = r"^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?) ?(Z|[+-]\d{2}:?\d{2}|UTC)$"
-_NAIVE = r"^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)$"
+ZONED = r"^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?) ?(Z|[+-]\d{2}:?\d{2}|UTC)$"
+YEARS = (1800, 2200)  # that a calendar can speak of
+NAIVE = r"^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)$"
 
 
 def session_dates(column: pl.Series, calendar: str, date_format: str | None, name: str) -> pl.Series:
@@ -29,6 +30,11 @@ def session_dates(column: pl.Series, calendar: str, date_format: str | None, nam
     ------
     InvalidInput : times without a zone, zones that do not belong together, or dates that can be read in two ways
     """
+    day = _session_dates(column, calendar, date_format, name)
+    return day.set(~day.dt.year().is_between(*YEARS), None)
+
+
+def _session_dates(column: pl.Series, calendar: str, date_format: str | None, name: str) -> pl.Series:
     if column.dtype == pl.Date:
         return column
     if isinstance(column.dtype, pl.Datetime):
@@ -40,7 +46,7 @@ def session_dates(column: pl.Series, calendar: str, date_format: str | None, nam
     text = column.str.strip_chars()
     if date_format is not None:
         return text.str.to_date(date_format, strict=False)
-    zoned, naive = text.str.contains(_ZONED), text.str.contains(_NAIVE)
+    zoned, naive = text.str.contains(ZONED), text.str.contains(NAIVE)
     if zoned.any():
         others = text.filter(~zoned & text.is_not_null() & (naive | _plain(text).is_not_null()))
         if others.len():
@@ -68,16 +74,16 @@ def _plain(text: pl.Series) -> pl.Series:
 
 
 def _naive(text: pl.Series, name: str) -> pl.Series:
-    parts = text.str.extract_groups(_NAIVE)
+    parts = text.str.extract_groups(NAIVE)
     frame = pl.DataFrame({"day": parts.struct.field("1"), "time": parts.struct.field("2")})
     if not frame["time"].drop_nulls().str.contains(r"^00:00(:00(\.0+)?)?$").all():
-        found = text.filter(text.str.contains(_NAIVE))[0]
+        found = text.filter(text.str.contains(NAIVE))[0]
         raise InvalidInput(f"expected times of {name} with their zone, or bare dates, found the naive {found}")
     return frame["day"].str.to_date("%Y-%m-%d", strict=False)
 
 
 def _zoned(text: pl.Series, calendar: str, name: str) -> pl.Series:
-    parts = text.str.extract_groups(_ZONED)
+    parts = text.str.extract_groups(ZONED)
     offset = parts.struct.field("3").replace({"Z": "+00:00", "UTC": "+00:00"}).str.replace(":", "")
     clock = parts.struct.field("2").str.replace(r"^(\d{2}:\d{2})$", "${1}:00")
     moment = (parts.struct.field("1") + "T" + clock + offset).str.to_datetime(

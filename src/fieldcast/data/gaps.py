@@ -1,8 +1,9 @@
 """Gap checks on each instrument's own calendar.
 
 Daily bars: every session between the first and the last row must have one. Minute bars: every step of every session
-must have one, `ts` being the bar's end; a half-day has fewer steps. A hole is a run of missing bars. It ends with its
-session, except where trading goes on without a pause (a calendar such as 24/7). Limits:
+must have one, `ts` being the bar's end; a half-day has fewer steps, a midday break and the maintenance hour of futures have
+none, and the last step of a session may be short. A hole is a run of missing bars. It ends where trading pauses; where it goes
+on without a pause (a calendar such as 24/7) it may span days. Limits:
 
 - daily: no missing session;
 - minutes, where sessions pause (equities, ETFs, indices): no hole above 5 bars within a session;
@@ -21,12 +22,12 @@ import numpy as np
 import polars as pl
 
 from fieldcast.ground import InvalidInput, MissingData, Reason
-from fieldcast.market import STAMP, Instrument, Kind, sessions
+from fieldcast.market import STAMP, Instrument, Kind, segments, sessions
 
 HOLE_BARS = 5
 HOLE_MINUTES = 60
 _YEAR = timedelta(days=365)
-_TIMEFRAME = re.compile(r"(1d)|([1-9]\d?)m")
+_TIMEFRAME = re.compile(r"(1d)|(?:([1-9]\d{0,3})m)|(?:([1-9]\d?)h)")
 
 GAPS: dict[str, pl.DataType] = {
     "first": STAMP,  # ts of the first missing bar
@@ -84,23 +85,22 @@ def gap_report(bars: pl.DataFrame, instrument: Instrument, timeframe: str = "1d"
     Parameters
     ----------
     bars : one instrument; only `ts`, the bar's end in UTC, is used
-    timeframe : `1d`, or minutes such as `1m` and `5m`
+    timeframe : `1d`, or minutes and hours such as `1m`, `5m` and `1h`, counted from the open of each session
 
     Raises
     ------
     InvalidInput : an unknown timeframe
     MissingData : there are no rows, or none on an expected time
     """
-    if not _TIMEFRAME.fullmatch(timeframe):
-        raise InvalidInput(f"expected a timeframe such as 1d, 1m or 5m, found {timeframe!r}")
+    step = _minutes(timeframe)
     if bars.is_empty():
         raise MissingData(f"expected rows of {instrument.id} to check for gaps, found none")
     stamps = bars.select(pl.col("ts").cast(STAMP)).unique().sort("ts")
     span = _span(stamps, instrument)
     expected = (
         span.select(ts="close", minutes=_length(), run=pl.lit(0, dtype=pl.UInt32))
-        if timeframe == "1d"
-        else _grid(span, timeframe)
+        if step is None
+        else _grid(instrument, span, step)
     )
     expected = expected.filter(pl.col("ts").is_between(stamps["ts"][0], stamps["ts"][-1]))
     here = expected["ts"].is_in(stamps["ts"].implode())
@@ -130,30 +130,46 @@ def _length() -> pl.Expr:
 
 
 def _span(stamps: pl.DataFrame, instrument: Instrument) -> pl.DataFrame:
-    """Sessions that the rows touch or span, the run without a pause to which each belongs, and the usual length.
+    """Sessions that the rows touch or span, and the usual length.
 
     Usual is the median of the year on either side, so that a half-day is known as one even alone.
     """
     first, last = stamps["ts"][0], stamps["ts"][-1]
     around = sessions(instrument.calendar).filter(pl.col("close").is_between(first - _YEAR, last + _YEAR))
     table = around.with_columns(usual=_length().median())
-    table = table.filter((pl.col("close") >= first) & (pl.col("open") <= last))
-    pause = (pl.col("open") > pl.col("close").shift(1)).fill_null(value=False)
-    return table.with_columns(run=pause.cum_sum())
+    return table.filter((pl.col("close") >= first) & (pl.col("open") <= last))
 
 
-def _grid(span: pl.DataFrame, timeframe: str) -> pl.DataFrame:
-    """The end of every bar of every session: the whole steps between open and close."""
-    step = int(timeframe[:-1])
-    every = f"{step}m"
+def _minutes(timeframe: str) -> int | None:
+    """Minutes in a step; none for daily bars."""
+    found = _TIMEFRAME.fullmatch(timeframe)
+    if not found:
+        raise InvalidInput(f"expected a timeframe such as 1d, 1m or 5m, found {timeframe!r}")
+    if found[1]:
+        return None
+    return int(found[2]) if found[2] else 60 * int(found[3])
+
+
+def _grid(instrument: Instrument, span: pl.DataFrame, step: int) -> pl.DataFrame:
+    """The end of every bar of every stretch of trading, and the run without a pause to which it belongs."""
+    stretches = segments(instrument.calendar).filter(
+        pl.col("start").is_between(span["open"][0], span["close"][-1]) & (pl.col("end") > pl.col("start"))
+    )
+    pause = (pl.col("start") > pl.col("end").shift(1)).fill_null(value=False)
+    reach = pl.col("end") + pl.duration(minutes=step, microseconds=-1)
     return (
-        span.select(
-            "run",
-            ts=pl.datetime_ranges(pl.col("open") + pl.duration(minutes=step), pl.col("close"), every),
+        stretches.select(
+            "end",
+            run=pause.cum_sum(),
+            ts=pl.datetime_ranges(pl.col("start") + pl.duration(minutes=step), reach, f"{step}m"),
         )
         .explode("ts")
         .drop_nulls("ts")
-        .with_columns(minutes=pl.lit(step, dtype=pl.Int64))
+        .select(
+            "run",
+            ts=pl.min_horizontal("ts", "end"),
+            minutes=step - (pl.col("ts") - pl.col("end")).dt.total_minutes().clip(lower_bound=0),
+        )
     )
 
 

@@ -1,81 +1,35 @@
-"""A vendor's file into the store: recognised, read in parts, cleaned, stored; what is not fit is counted and kept aside.
+"""Vendors' files into the store: recognised, read in parts, cleaned, stored; what is not fit is counted and kept aside.
 
-Each part of a file is read, judged and cleaned before its first byte is written. A file that is mostly unfit is refused: its
-format, its calendar or its zone was misunderstood. Importing a file again changes nothing, so that an import that was cut short
-is completed by running it again.
+A file is read, judged and cleaned before its first byte is written; a file that is mostly unfit is refused, because then its
+format, its calendar or its zone was misunderstood. Small files are stored together, about two million rows at a time, because
+each append rewrites the years that it touches; a file larger than that is stored in parts. Importing a file again changes
+nothing, so that an import that was cut short is completed by running it again.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
 
+from fieldcast.data._tally import Failure, ImportReport, SourceReport, TableCount, Tally, refuse_unfit
 from fieldcast.data.cleaning import clean_rows
 from fieldcast.data.formats import Format, Options, Parsed, Source, format_of, recognise
 from fieldcast.data.lineage import Lineage
 from fieldcast.data.opens import flag_synthetic_opens
 from fieldcast.data.rules import CleaningReport, clean, count_reasons
-from fieldcast.data.store import AppendResult, Store
-from fieldcast.ground import InvalidInput, MissingData, Reason
+from fieldcast.data.store import Store
+from fieldcast.ground import FieldcastError, InvalidInput, MissingData, Reason
 from fieldcast.market import DAILY, Instrument, table_of
 
-MOST_UNFIT = 0.5
-QUARANTINE: dict[str, pl.DataType] = {
-    "table": pl.String(),
-    "row": pl.Int64(),  # place in the part of the file, from 0
-    "instrument": pl.String(),
-    "reason": pl.String(),
-    "text": pl.String(),  # the source's text, or the row as it was read
-}
-_SHOWN = 20  # quarantined rows of each reason that a report holds in words; all are counted
-
-
-@dataclass(frozen=True)
-class TableCount:
-    """What became of the rows for one table."""
-
-    rows_read: int = 0
-    rows_kept: int = 0
-    added: int = 0
-    restated: int = 0
-    unchanged: int = 0
-
-
-@dataclass(frozen=True)
-class SourceReport:
-    """What a file held, what was wrong with it, and what was stored.
-
-    Parameters
-    ----------
-    tables : table → counts; added, restated and unchanged are 0 in a dry run
-    removed : reason → rows that went to quarantine or could not be read
-    flagged : reason → rows that were kept with this code
-    quarantine : schema `QUARANTINE`; the first rows of each reason
-    """
-
-    path: Path
-    sha256: str
-    format: str
-    dataset: str
-    instruments: tuple[Instrument, ...]
-    tables: Mapping[str, TableCount]
-    removed: Mapping[Reason, int]
-    flagged: Mapping[Reason, int]
-    quarantine: pl.DataFrame
-    notes: tuple[str, ...]
-    dry_run: bool
-
-    @property
-    def rows_read(self) -> int:
-        return sum(count.rows_read for count in self.tables.values())
-
-    @property
-    def rows_kept(self) -> int:
-        return sum(count.rows_kept for count in self.tables.values())
+BATCH_ROWS = 2_000_000
+Progress = Callable[[Path, int], None]
+Describe = Callable[[tuple[Instrument, ...]], tuple[Instrument, ...]]
 
 
 def import_source(
@@ -86,50 +40,106 @@ def import_source(
     format: str | None = None,
     dataset: str | None = None,
     dry_run: bool = False,
-    progress: Callable[[int], None] = lambda rows: None,
 ) -> SourceReport:
-    """Read, check, clean and store a file.
-
-    Parameters
-    ----------
-    format : name in `FORMATS`; none = recognised by the file's name and first bytes
-    dataset : where the rows belong; none = the format's vendor, the part of its name before the first dash
-    dry_run : do everything but store
-    progress : told the rows read so far
+    """Read, check, clean and store one file; see `import_sources`.
 
     Raises
     ------
-    InvalidInput : the file, or more than half of its rows, are not what the format says; of the part concerned nothing is stored
+    InvalidInput : the file, or more than half of its rows, are not what the format says; nothing of the part concerned is stored
     ConflictError : see `Store.append`
     """
-    source = Source(path)
+    report = import_sources([(Path(path), options)], store=store, format=format, dataset=dataset, dry_run=dry_run, halt=True)
+    return replace(report.files[0], tables=report.tables)
+
+
+def import_sources(
+    files: Iterable[tuple[Path, Options]],
+    *,
+    store: Store,
+    format: str | None = None,
+    dataset: str | None = None,
+    dry_run: bool = False,
+    halt: bool = False,
+    batch_rows: int = BATCH_ROWS,
+    progress: Progress = lambda path, rows: None,
+    describe: Describe = lambda instruments: instruments,
+    stored: Callable[[list[SourceReport]], None] = lambda reports: None,
+) -> ImportReport:
+    """Read, check, clean and store files.
+
+    Parameters
+    ----------
+    format : name in `FORMATS`; none = each file is recognised by its name and first bytes
+    dataset : where the rows belong; none = `Format.home`
+    dry_run : do everything but store
+    halt : raise at the first file that cannot be imported; otherwise it is reported and the others go on
+    progress : told each file and the rows read so far
+    describe : instruments as a file describes them → as they are known; see `catalogue.settled`
+    stored : told the reports of the files whose last row has reached the store
+
+    Raises
+    ------
+    ConflictError : another process is writing, or (with `halt`) see `Store.append`
+    """
+    batch = _Batch(store, dry_run, batch_rows, stored)
+    done: list[SourceReport] = []
+    failures: list[Failure] = []
+    rows = 0
+    for path, options in files:
+        try:
+            report = _import_one(Source(path), options, batch, format, dataset, describe, judge=halt)
+        except FieldcastError as error:
+            batch.drop()
+            if halt:
+                raise
+            failures.append(Failure(path, str(error), error.exit_code))
+            continue
+        done.append(report)
+        rows += report.rows_read
+        progress(path, rows)
+    batch.flush()
+    return ImportReport(tuple(done), tuple(failures), batch.tables, dry_run)
+
+
+def _import_one(
+    source: Source,
+    options: Options,
+    batch: _Batch,
+    format: str | None,
+    dataset: str | None,
+    describe: Describe,
+    *,
+    judge: bool,
+) -> SourceReport:
     chosen = recognise(source) if format is None else format_of(format)
-    dataset = chosen.name.split("-", 1)[0] if dataset is None else dataset
-    tally = _Tally(source, chosen, dataset, dry_run)
-    for parsed in _in_memory(chosen.read(source, options)):
-        kept, report = _cleaned(parsed, options, store, dataset)
-        tally.judge(parsed, report)
-        result = None
-        if not dry_run and not kept.is_empty():
-            result = store.append(kept, _lineage(source, chosen, dataset, parsed, report, options), table=parsed.table)
-        tally.add(parsed, kept, result)
-        progress(tally.rows_read)
-    return tally.report()
+    dataset = chosen.home if dataset is None else dataset
+    tally = Tally(source, chosen.name, dataset)
+    for part in _some(chosen.read(source, options), source):
+        parsed = replace(part, instruments=describe(part.instruments))
+        kept, report = _cleaned(parsed, options, batch.store, dataset)
+        refuse_unfit(source.name, chosen.name, parsed, report)
+        tally.add(parsed, report)
+        if judge:
+            tally.judge(parsed, kept)
+        batch.add(parsed.table, kept, _lineage(source, chosen, dataset, parsed, report, options))
+    finished = tally.report()
+    batch.finish(finished)
+    return finished
 
 
-def _in_memory(parts: Iterator[Parsed]) -> Iterator[Parsed]:
-    """The parts as they come; a format that yields none has misread its file."""
+def _some(parts: Iterator[Parsed], source: Source) -> Iterator[Parsed]:
+    """The parts as they come; a reader that yields none has nothing to say about the file."""
     empty = True
     for part in parts:
         empty = False
         yield part
     if empty:
-        raise InvalidInput("expected rows in the file, found none")
+        raise InvalidInput(f"expected rows in {source.name}, found none")
 
 
 def _cleaned(parsed: Parsed, options: Options, store: Store, dataset: str) -> tuple[pl.DataFrame, CleaningReport]:
     if parsed.table != DAILY:
-        return clean_rows(parsed.rows, table_of(parsed.table), options.now)
+        return clean_rows(parsed.rows, table_of(parsed.table), options.now, parsed.instruments)
     described = {instrument.id: instrument for instrument in parsed.instruments}
     kept, reports = [table_of(DAILY).empty()], []
     for (id,), rows in parsed.rows.group_by(["instrument"], maintain_order=True):
@@ -168,80 +178,86 @@ def _lineage(
     )
 
 
-class _Tally:
-    """The counts of one import as its parts come in."""
+class _Batch:
+    """Rows that wait to be stored, those of a file that is not read to its end apart from the others."""
 
-    def __init__(self, source: Source, format: Format, dataset: str, dry_run: bool) -> None:
-        self._source, self._format, self._dataset, self._dry_run = source, format, dataset, dry_run
-        self._tables: dict[str, TableCount] = {}
-        self._removed: Counter[Reason] = Counter()
-        self._flagged: Counter[Reason] = Counter()
-        self._instruments: dict[str, Instrument] = {}
-        self._quarantine = [pl.DataFrame(schema=QUARANTINE)]
-        self._notes: dict[str, None] = {}
-        self.rows_read = 0
+    def __init__(
+        self, store: Store, dry_run: bool, batch_rows: int, stored: Callable[[list[SourceReport]], None]
+    ) -> None:
+        self.store = store
+        self.tables: dict[str, TableCount] = {}
+        self._dry_run, self._batch_rows, self._stored = dry_run, batch_rows, stored
+        self._waiting: list[tuple[str, pl.DataFrame, Lineage]] = []   # of whole files
+        self._unfinished: list[tuple[str, pl.DataFrame, Lineage]] = []  # of the file being read
+        self._spans: dict[tuple[str, str, str], datetime] = {}        # (table, dataset, instrument) → newest ts that waits
+        self._whole: list[SourceReport] = []
 
-    def judge(self, parsed: Parsed, report: CleaningReport) -> None:
-        """Refuse a part that is mostly unfit, before anything of it is stored."""
-        read = parsed.rows.height + parsed.rejects.height
-        unfit = read - report.rows_out
-        if read == 0 or unfit > MOST_UNFIT * read:
-            removed = Counter(report.removed)
-            removed.update(Reason(code) for code in parsed.rejects["reason"])  # type: ignore[call-arg]
-            counts = ", ".join(f"{reason} {count}" for reason, count in removed.items()) or "no rows at all"
-            raise InvalidInput(
-                f"expected most rows of {self._source.name} to be {parsed.table} as {self._format.name} has them, found "
-                f"{unfit} of {read} unfit ({counts}); check format, calendar and zone"
-            )
-        self._removed.update(report.removed)
-        self._removed.update(Reason(code) for code in parsed.rejects["reason"])  # type: ignore[call-arg]
-        self._flagged.update(report.flagged)
-        self._quarantine += [
-            parsed.rejects.select(
-                pl.lit(parsed.table).alias("table"), "row", pl.lit(None, dtype=pl.String).alias("instrument"), "reason", "text"
-            ),
-            _described(report.quarantine, parsed.table),
-        ]
+    def add(self, table: str, rows: pl.DataFrame, lineage: Lineage) -> None:
+        """Rows of the file being read; where they alone fill a batch, they are stored at once."""
+        self._unfinished.append((table, rows, lineage))
+        if sum(frame.height for _, frame, _ in self._unfinished) >= self._batch_rows:
+            self.flush()
+            self._append(self._unfinished)
+            self._unfinished = []
 
-    def add(self, parsed: Parsed, kept: pl.DataFrame, result: AppendResult | None) -> None:
-        """Count a part."""
-        read = parsed.rows.height + parsed.rejects.height
-        self.rows_read += read
-        old = self._tables.get(parsed.table, TableCount())
-        self._tables[parsed.table] = TableCount(
-            old.rows_read + read,
-            old.rows_kept + kept.height,
-            old.added + (result.rows_added if result else 0),
-            old.restated + (result.rows_restated if result else 0),
-            old.unchanged + (result.rows_unchanged + result.rows_superseded if result else 0),
-        )
-        self._instruments |= {instrument.id: instrument for instrument in parsed.instruments}
-        self._notes |= dict.fromkeys(parsed.notes)
+    def drop(self) -> None:
+        """Forget what a file that turned out unfit has left."""
+        self._unfinished = []
 
-    def report(self) -> SourceReport:
-        shown = pl.concat(self._quarantine).filter(pl.int_range(pl.len()).over("table", "reason") < _SHOWN)
-        return SourceReport(
-            path=self._source.path,
-            sha256=self._source.sha256,
-            format=self._format.name,
-            dataset=self._dataset,
-            instruments=tuple(self._instruments.values()),
-            tables=self._tables,
-            removed=dict(self._removed),
-            flagged=dict(self._flagged),
-            quarantine=shown,
-            notes=tuple(self._notes),
-            dry_run=self._dry_run,
+    def finish(self, report: SourceReport) -> None:
+        """The file being read is whole: its rows wait with the others'."""
+        if any(self._meets(table, rows, lineage) for table, rows, lineage in self._unfinished):
+            self.flush()
+        for table, rows, lineage in self._unfinished:
+            newest = rows.group_by("instrument").agg(pl.col("ts").max())
+            for instrument, ts in newest.iter_rows():
+                self._spans[table, lineage.dataset, instrument] = ts
+        self._waiting += self._unfinished
+        self._unfinished = []
+        self._whole.append(report)
+        if sum(frame.height for _, frame, _ in self._waiting) >= self._batch_rows:
+            self.flush()
+
+    def _meets(self, table: str, rows: pl.DataFrame, lineage: Lineage) -> bool:
+        """True where rows overlap in time with waiting ones of the same instrument: one append takes each row once."""
+        oldest = rows.group_by("instrument").agg(pl.col("ts").min())
+        return any(
+            (newest := self._spans.get((table, lineage.dataset, instrument))) is not None and ts <= newest
+            for instrument, ts in oldest.iter_rows()
         )
 
+    def flush(self) -> None:
+        """Store what waits, and say which files are in the store now."""
+        self._append(self._waiting)
+        self._waiting, self._spans = [], {}
+        whole, self._whole = self._whole, []
+        if whole and not self._dry_run:
+            self._stored(whole)
 
-def _described(quarantine: pl.DataFrame, table: str) -> pl.DataFrame:
-    """Removed rows in the schema of `QUARANTINE`, their values as text."""
-    if quarantine.is_empty():
-        return pl.DataFrame(schema=QUARANTINE)
-    values = [name for name in table_of(table).schema if name not in ("instrument", "available_at", "reasons")]
-    shown = (pl.col(name).cast(pl.String).fill_null("") for name in values)
-    text = pl.format(", ".join(f"{name}={{}}" for name in values), *shown)
-    return quarantine.select(
-        pl.lit(table).alias("table"), pl.col("row").cast(pl.Int64), "instrument", "reason", text.str.slice(0, 200).alias("text")
-    )
+    def _append(self, parts: list[tuple[str, pl.DataFrame, Lineage]]) -> None:
+        groups: dict[tuple[str, ...], list[tuple[pl.DataFrame, Lineage]]] = {}
+        for table, rows, lineage in parts:
+            if not rows.is_empty():
+                key = (table, lineage.dataset, lineage.provider, lineage.adjustment, lineage.available_at)
+                groups.setdefault(key, []).append((rows, lineage))
+        for (table, *_), members in groups.items():
+            rows = pl.concat([rows for rows, _ in members])
+            count = TableCount(rows_kept=rows.height)
+            if not self._dry_run:
+                result = self.store.append(rows, _joined([lineage for _, lineage in members]), table=table)
+                unchanged = result.rows_unchanged + result.rows_superseded
+                count = replace(count, added=result.rows_added, restated=result.rows_restated, unchanged=unchanged)
+            self.tables[table] = self.tables.get(table, TableCount()) + count
+
+
+def _joined(lineages: list[Lineage]) -> Lineage:
+    """One record for rows that are stored together: that of their file, or the digest of their files' records."""
+    sources = list(dict.fromkeys(item.source for item in lineages))
+    dropped: Counter[str] = Counter()
+    for item in lineages:
+        dropped.update(item.dropped)
+    if len(sources) == 1:
+        return replace(lineages[0], dropped=dropped)
+    together = hashlib.sha256("\n".join(sources).encode()).hexdigest()
+    newest = max(item.fetched_at for item in lineages)
+    return replace(lineages[0], fetched_at=newest, dropped=dropped, source=f"{len(sources)} files sha256:{together}")

@@ -7,7 +7,7 @@ stays, with the reason code on it: a large move may be a vendor's error or a cra
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -50,6 +50,7 @@ SEVERITY: Mapping[Reason, Severity] = {
     Reason.VOLUME_NOT_REPORTED: Severity.NOTE,
     Reason.OPEN_SYNTHETIC: Severity.NOTE,
     Reason.SIMULATED: Severity.NOTE,
+    Reason.LAST_BAR_UNPROVEN: Severity.WARNING,
 }
 
 
@@ -60,7 +61,8 @@ class CleaningReport:
     Parameters
     ----------
     removed, flagged : reason → rows
-    quarantine : the removed rows (schema `market.BARS`) with `row`, their place in the input from 0, and `reason`
+    quarantine : the removed rows (schema of their table) with `row`, their place in the input from 0, and `reason`
+    rules : every rule that was tried, and its severity
     """
 
     rows_in: int
@@ -68,6 +70,7 @@ class CleaningReport:
     removed: Mapping[Reason, int]
     flagged: Mapping[Reason, int]
     quarantine: pl.DataFrame
+    rules: Mapping[Reason, Severity] = field(default_factory=lambda: SEVERITY)
 
     def table(self) -> pl.DataFrame:
         """One line for each rule: reason, severity, action, rows, meaning."""
@@ -79,7 +82,7 @@ class CleaningReport:
                 "rows": self.removed.get(reason, 0) + self.flagged.get(reason, 0),
                 "meaning": reason.meaning,
             }
-            for reason, severity in SEVERITY.items()
+            for reason, severity in self.rules.items()
         ]
         return pl.DataFrame(rows)
 
@@ -168,7 +171,7 @@ def large_move(instrument: Instrument) -> pl.Expr:
 
 def count_reasons(bars: pl.DataFrame) -> dict[Reason, int]:
     """How many rows carry each reason code."""
-    return _counts(bars["reasons"].str.split(",").explode(empty_as_null=True))
+    return _counts(bars["reasons"].drop_nulls().str.split(",").explode(empty_as_null=True))
 
 
 def _counts(reasons: pl.Series) -> dict[Reason, int]:

@@ -198,19 +198,22 @@ def named(instrument: str, table: str) -> str:
     return instrument if table == DAILY else f"{instrument} ({table})"
 
 
-def chosen(rows: pl.DataFrame, columns: Sequence[str] | None, table: str) -> pl.DataFrame:
-    """The columns that were asked for.
+def refuse_unknown_columns(columns: Sequence[str] | None, table: str) -> None:
+    """Refuse columns that the table does not have.
 
     Raises
     ------
     InvalidInput : the table has no such column
     """
-    if columns is None:
-        return rows
-    unknown = [name for name in columns if name not in TABLES[table].schema]
+    unknown = [name for name in columns or () if name not in TABLES[table].schema]
     if unknown:
         raise InvalidInput(f"expected columns of {table} out of {', '.join(TABLES[table].schema)}, found {', '.join(unknown)}")
-    return rows.select(columns)
+
+
+def chosen(rows: pl.DataFrame, columns: Sequence[str] | None, table: str) -> pl.DataFrame:
+    """The columns that were asked for; see `refuse_unknown_columns`."""
+    refuse_unknown_columns(columns, table)
+    return rows if columns is None else rows.select(columns)
 
 
 def refuse_mixture(incoming: Lineage, instruments: list[str], stored: Mapping[str, list[Lineage]]) -> None:

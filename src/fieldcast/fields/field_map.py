@@ -18,7 +18,7 @@ from typing import Any
 import polars as pl
 
 from fieldcast.fields.table import FIELD_REGISTRY, reasons_of
-from fieldcast.ground import InvalidInput, MissingData, Reason, digest, utc
+from fieldcast.ground import InvalidInput, MissingData, Reason, Shown, digest, utc
 
 LANDMARKS = ("poc", "val", "vah", "vwap", "swing_high", "swing_low")
 
@@ -32,7 +32,7 @@ class Landmark:
 
 
 @dataclass(frozen=True, eq=False)
-class FieldMap:
+class FieldMap(Shown):
     """The fields of one instrument as they were known at one moment.
 
     Parameters

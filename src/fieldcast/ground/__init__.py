@@ -12,8 +12,10 @@ from fieldcast.ground.errors import (
     MissingData,
     ShortHistory,
 )
+from fieldcast.ground.files import write_whole
 from fieldcast.ground.hashing import canonical_json, digest
 from fieldcast.ground.reasons import Reason, reason_codes
+from fieldcast.ground.shown import Shown, html_of
 
 __all__ = [
     "Clock",
@@ -28,10 +30,13 @@ __all__ = [
     "Reason",
     "Settings",
     "ShortHistory",
+    "Shown",
     "SystemClock",
     "canonical_json",
     "digest",
+    "html_of",
     "load_settings",
     "reason_codes",
     "utc",
+    "write_whole",
 ]

@@ -21,6 +21,9 @@ class Settings(BaseSettings):
 
     home: Path = Field(default=Path(), description="folder that holds data/, the ledger and reports")
     ledger_url: SecretStr | None = Field(default=None, description="SQLAlchemy URL; none = SQLite file in `home`")
+    store_url: str | None = Field(
+        default=None, description="where the data files are, such as s3://bucket/prefix; none = `data` in `home`"
+    )
     workers: int = Field(default=2, ge=1, le=256, description="processes for model fitting")
 
     @field_validator("ledger_url")
@@ -36,6 +39,17 @@ class Settings(BaseSettings):
                 odd = True
             if odd or "password" in parse_qs(parts.query):
                 raise ValueError("expected user:password@host:port with the password percent-encoded, found another form")
+        return value
+
+    @field_validator("store_url")
+    @classmethod
+    def _known_store(cls, value: str | None) -> str | None:
+        if value is not None:
+            parts = urlsplit(value)
+            if parts.scheme != "s3" or not parts.netloc or parts.query or parts.fragment:
+                raise ValueError("expected s3://bucket/prefix (endpoint and keys come from the environment, as AWS_…)")
+            if "@" in parts.netloc:
+                raise ValueError("expected s3://bucket/prefix without keys in it; give them as AWS_… in the environment")
         return value
 
     @property

@@ -7,7 +7,7 @@
     VWAP_w = sum(C V) / sum(V) over the last w rows
 
 Units are those of the input, %B is a fraction. Values and leading NaN equal TA-Lib's (metastock mode off). The windowed
-quantities are computed window by window and not from running sums, so no rounding error grows along the series.
+quantities are computed from whole windows and not from running sums, so no rounding error grows along the series.
 Source: TA-Lib 0.6 C sources, ta_EMA.c, ta_DEMA.c, ta_MACD.c, ta_BBANDS.c.
 """
 
@@ -21,22 +21,20 @@ import numpy.typing as npt
 
 from fieldcast.ground import InvalidInput
 from fieldcast.indicators import _kernels
-from fieldcast.indicators._arrays import Array, lead_in, series, window, windows
+from fieldcast.indicators._arrays import Array, series, window
 
 
 def sma(values: npt.ArrayLike, period: int) -> Array:
     """Mean of the last `period` values; (n,), NaN in the first period - 1 rows."""
     (x,) = series(values=values)
     period = window(period)
-    if x.size < period:
-        return np.full(x.size, np.nan)
-    return lead_in(windows(x, period).mean(axis=1), x.size)
+    return _window_sums(x, period) / period
 
 
 def ema(values: npt.ArrayLike, period: int) -> Array:
     """Exponential average; (n,), NaN in the first period - 1 rows."""
     (x,) = series(values=values)
-    line: Array = _lines(x, (window(period),), (0,))[0][0]
+    line: Array = _lines(x, (window(period),), (0,))[0]
     return line
 
 
@@ -50,8 +48,7 @@ def dema(values: npt.ArrayLike, period: int) -> Array:
 def dema_lines(values: npt.ArrayLike, periods: Sequence[int]) -> Array:
     """Double exponential averages of several periods in one pass; (m, n)."""
     (x,) = series(values=values)
-    first, second = _lines(x, tuple(window(period) for period in periods), (0,) * len(periods))
-    return 2.0 * first - second
+    return _lines(x, tuple(window(period) for period in periods), (0,) * len(periods), double=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +71,14 @@ def macd(values: npt.ArrayLike, fast: int = 12, slow: int = 26, signal: int = 9)
     fast, slow, signal = window(fast, least=2, name="fast"), window(slow, name="slow"), window(signal, name="signal")
     if fast >= slow:
         raise InvalidInput(f"expected fast to be shorter than slow, found fast {fast} and slow {slow}")
-    first, _ = _lines(x, (fast, slow), (slow - fast, 0))
-    line = first[0] - first[1]
-    smooth = np.full(x.size, np.nan)
-    if x.size >= slow:
-        smooth[slow - 1 :] = _lines(np.ascontiguousarray(line[slow - 1 :]), (signal,), (0,))[0][0]
+    quick, late = _lines(x, (fast, slow), (slow - fast, 0))
+    line = np.subtract(quick, late, out=quick)
+    lines = np.empty((1, x.size))
+    lines[0, : slow - 1] = np.nan
+    one, state = np.array([signal]), np.zeros((1, _kernels.EMA_STATE))
+    _kernels.exponential_lines(line[slow - 1 :], one, np.array([0]), False, state, lines[:, slow - 1 :])
     line[: slow + signal - 2] = np.nan
-    return Macd(line=line, signal=smooth, histogram=line - smooth)
+    return Macd(line=line, signal=lines[0], histogram=np.subtract(line, lines[0], out=late))
 
 
 def bollinger_percent_b(values: npt.ArrayLike, period: int = 20, width: float = 2.0) -> Array:
@@ -94,30 +92,31 @@ def bollinger_percent_b(values: npt.ArrayLike, period: int = 20, width: float = 
     period = window(period, least=2)
     if not (np.isfinite(width) and width > 0):
         raise InvalidInput(f"expected a positive band width in standard deviations, found {width}")
-    if x.size < period:
-        return np.full(x.size, np.nan)
-    view = windows(x, period)
-    middle, deviation = view.mean(axis=1), view.std(axis=1)
-    known = deviation > 1e-12 * np.abs(middle)
-    percent = np.full(middle.size, np.nan)
-    np.divide(x[period - 1 :] - middle + width * deviation, 2.0 * width * deviation, out=percent, where=known)
-    return lead_in(percent, x.size)
+    percent = np.empty(x.size)
+    _kernels.band_place(x, period, float(width), percent)
+    return percent
 
 
 def vwap(close: npt.ArrayLike, volume: npt.ArrayLike, period: int = 20) -> Array:
     """Volume-weighted mean close of the last `period` rows; NaN before, and where nothing was traded."""
     price, traded = series(close=close, volume=volume)
     period = window(period)
-    if price.size < period:
-        return np.full(price.size, np.nan)
-    money, total = windows(price * traded, period).sum(axis=1), windows(traded, period).sum(axis=1)
+    money, total = _window_sums(price * traded, period), _window_sums(traded, period)
     mean = np.full(total.size, np.nan)
     np.divide(money, total, out=mean, where=total > 0)
-    return lead_in(mean, price.size)
+    return mean
 
 
-def _lines(x: Array, periods: tuple[int, ...], skips: tuple[int, ...]) -> tuple[Array, Array]:
-    first, second = np.empty((len(periods), x.size)), np.empty((len(periods), x.size))
+def _window_sums(x: Array, period: int) -> Array:
+    """(n,), NaN in the first period - 1 rows."""
+    sums = np.empty(x.size)
+    _kernels.window_sums(x, period, sums)
+    return sums
+
+
+def _lines(x: Array, periods: tuple[int, ...], skips: tuple[int, ...], *, double: bool = False) -> Array:
+    """(m, n) exponential averages, one line a period."""
+    lines = np.empty((len(periods), x.size))
     state = np.zeros((len(periods), _kernels.EMA_STATE))
-    _kernels.exponential_lines(x, np.array(periods), np.array(skips), state, first, second)
-    return first, second
+    _kernels.exponential_lines(x, np.array(periods), np.array(skips), double, state, lines)
+    return lines

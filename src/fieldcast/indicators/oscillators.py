@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from fieldcast.ground import InvalidInput
 from fieldcast.indicators import _kernels
-from fieldcast.indicators._arrays import Array, series, window, windows
+from fieldcast.indicators._arrays import Array, series, window
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,32 +39,50 @@ class Wilder:
 
 
 def wilder(high: npt.ArrayLike, low: npt.ArrayLike, close: npt.ArrayLike, period: int = 14) -> Wilder:
-    """All of Wilder's averages of one period in one pass."""
+    """All of Wilder's averages of one period."""
     h, l, c = series(high=high, low=low, close=close)  # noqa: E741
-    period = window(period, least=2)
-    out = np.empty((5, c.size))
-    _kernels.wilder_lines(h, l, c, period, np.zeros(_kernels.WILDER_STATE), out)
-    return Wilder(*out)
+    return Wilder(*_wilder(h, l, c, window(period, least=2), *np.zeros((3, _kernels.WILDER_STATE))))
+
+
+def _wilder(h: Array, l: Array, c: Array, period: int, first: Array, second: Array, third: Array) -> Array:  # noqa: E741
+    """(5, n) in the order of `Wilder`, the three states advanced."""
+    strength, mean, index, move, reach = out = np.empty((5, c.size))
+    _kernels.strength_line(c, period, first, strength, move)
+    _kernels.range_lines(h, l, c, period, second, reach, mean)
+    _kernels.direction_line(h, l, c, period, third, index)
+    return out
 
 
 def rsi(close: npt.ArrayLike, period: int = 14) -> Array:
     """Relative strength index; (n,) in [0, 100], NaN in the first `period` rows, 0 where the close never moved."""
-    return wilder(close, close, close, period).rsi
+    (c,) = series(close=close)
+    out = np.empty(c.size)
+    _kernels.strength_line(c, window(period, least=2), np.zeros(_kernels.WILDER_STATE), out, np.empty(0))
+    return out
 
 
 def atr(high: npt.ArrayLike, low: npt.ArrayLike, close: npt.ArrayLike, period: int = 14) -> Array:
     """Average true range; (n,) in units of price, NaN in the first `period` rows."""
-    return wilder(high, low, close, period).atr
+    h, l, c = series(high=high, low=low, close=close)  # noqa: E741
+    mean = np.empty(c.size)
+    _kernels.range_lines(h, l, c, window(period, least=2), np.zeros(_kernels.WILDER_STATE), np.empty(0), mean)
+    return mean
 
 
 def adx(high: npt.ArrayLike, low: npt.ArrayLike, close: npt.ArrayLike, period: int = 14) -> Array:
     """Average directional index; (n,) in [0, 100], NaN in the first 2 period - 1 rows."""
-    return wilder(high, low, close, period).adx
+    h, l, c = series(high=high, low=low, close=close)  # noqa: E741
+    out = np.empty(c.size)
+    _kernels.direction_line(h, l, c, window(period, least=2), np.zeros(_kernels.WILDER_STATE), out)
+    return out
 
 
 def true_range(high: npt.ArrayLike, low: npt.ArrayLike, close: npt.ArrayLike) -> Array:
     """True range; (n,) in units of price, NaN in the first row."""
-    return wilder(high, low, close, 2).true_range
+    h, l, c = series(high=high, low=low, close=close)  # noqa: E741
+    reach, mean = np.empty((2, c.size))
+    _kernels.range_lines(h, l, c, 2, np.zeros(_kernels.WILDER_STATE), reach, mean)
+    return reach
 
 
 def stochrsi(close: npt.ArrayLike, period: int = 14, fast_k: int = 5, fast_d: int = 3) -> Array:
@@ -85,16 +103,17 @@ def position_in_range(values: Array, rows: int, least_range: float = 0.0, otherw
 
     Where that range is not above `least_range` the answer is `otherwise`.
     """
-    view = windows(values, rows)
-    low, high = view.min(axis=1), view.max(axis=1)
-    place = np.full(low.size, otherwise)
-    np.divide(values[rows - 1 :] - low, high - low, out=place, where=high - low > least_range)
+    place = np.empty(max(values.size - rows + 1, 0))
+    _kernels.range_place(np.ascontiguousarray(values), rows, float(least_range), float(otherwise), place)
     return place
 
 
 def obv(close: npt.ArrayLike, volume: npt.ArrayLike) -> Array:
     """On-balance volume, starting with the first volume; (n,) in units of volume."""
-    return flow(close, close, close, volume).obv
+    c, v = series(close=close, volume=volume)
+    out = np.empty(c.size)
+    _kernels.balance_line(c, v, np.zeros(_kernels.FLOW_STATE), out)
+    return out
 
 
 def adosc(
@@ -114,7 +133,10 @@ def adosc(
     fast, slow = window(fast, name="fast"), window(slow, name="slow")
     if fast >= slow:
         raise InvalidInput(f"expected fast to be shorter than slow, found fast {fast} and slow {slow}")
-    return flow(high, low, close, volume, fast, slow).adosc
+    h, l, c, v = series(high=high, low=low, close=close, volume=volume)  # noqa: E741
+    out = np.empty(c.size)
+    _kernels.chaikin_line(h, l, c, v, fast, slow, np.zeros(_kernels.FLOW_STATE), out)
+    return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +150,5 @@ class Flow:
 def flow(
     high: npt.ArrayLike, low: npt.ArrayLike, close: npt.ArrayLike, volume: npt.ArrayLike, fast: int = 3, slow: int = 10
 ) -> Flow:
-    """`obv` and `adosc` in one pass."""
-    h, l, c, v = series(high=high, low=low, close=close, volume=volume)  # noqa: E741
-    out = np.empty((2, c.size))
-    state = np.zeros(_kernels.FLOW_STATE)
-    _kernels.flow_lines(h, l, c, v, window(fast, name="fast"), window(slow, name="slow"), state, out)
-    return Flow(*out)
+    """`obv` and `adosc`."""
+    return Flow(obv(close, volume), adosc(high, low, close, volume, fast, slow))

@@ -32,14 +32,13 @@ class EmaStep:
     def __init__(self, period: int, *, double: bool = False, skip: int = 0) -> None:
         self._periods, self._skips = np.array([window(period)]), np.array([skip])
         self._state = np.zeros((1, _kernels.EMA_STATE))
-        self._first, self._second = np.empty((1, 1)), np.empty((1, 1))
+        self._out = np.empty((1, 1))
         self._double = double
 
     def update(self, *row: float) -> float:
         (x,) = _row(row, 1)
-        _kernels.exponential_lines(x, self._periods, self._skips, self._state, self._first, self._second)
-        first = float(self._first[0, 0])
-        return 2.0 * first - float(self._second[0, 0]) if self._double else first
+        _kernels.exponential_lines(x, self._periods, self._skips, self._double, self._state, self._out)
+        return float(self._out[0, 0])
 
 
 class MacdStep:
@@ -66,11 +65,11 @@ class WilderStep:
 
     def __init__(self, period: int = 14, of: str = "rsi") -> None:
         self._period, self._of = window(period, least=2), of
-        self._state, self._out = np.zeros(_kernels.WILDER_STATE), np.empty((5, 1))
+        self._states, self._out = np.zeros((3, _kernels.WILDER_STATE)), np.empty((5, 1))
 
     def update(self, *row: float) -> float:
         high, low, close = _row(row, 3) if len(row) != 1 else _row(row * 3, 3)
-        _kernels.wilder_lines(high, low, close, self._period, self._state, self._out)
+        self._out = oscillators._wilder(high, low, close, self._period, *self._states)
         return float(getattr(self.values, self._of)[0])
 
     @property
@@ -103,11 +102,12 @@ class FlowStep:
     def __init__(self, fast: int = 3, slow: int = 10, of: str = "obv") -> None:
         self._fast, self._slow = window(fast, name="fast"), window(slow, name="slow")
         self._line = ("obv", "adosc").index(of)
-        self._state, self._out = np.zeros(_kernels.FLOW_STATE), np.empty((2, 1))
+        self._states, self._out = np.zeros((2, _kernels.FLOW_STATE)), np.empty((2, 1))
 
     def update(self, *row: float) -> float:
         high, low, close, volume = _row(row, 4)
-        _kernels.flow_lines(high, low, close, volume, self._fast, self._slow, self._state, self._out)
+        _kernels.balance_line(close, volume, self._states[0], self._out[0])
+        _kernels.chaikin_line(high, low, close, volume, self._fast, self._slow, self._states[1], self._out[1])
         return float(self._out[self._line, 0])
 
 

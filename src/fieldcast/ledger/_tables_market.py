@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import Text
+from sqlalchemy import BigInteger, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fieldcast.ledger._base import Base
@@ -30,20 +30,55 @@ class Instrument(Base):
 
 
 class StoreFile(Base):
-    """Index entry of one Parquet file; can be rebuilt from the file's own footer."""
+    """Index entry of one Parquet file of the store; can be rebuilt from the file's own footer."""
 
     __tablename__ = "store_file"
+    __table_args__ = (Index("ix_store_file_place", "table", "dataset"),)
 
     path: Mapped[str] = mapped_column(primary_key=True)  # relative to the data folder
-    dataset: Mapped[str] = mapped_column(index=True)
-    timeframe: Mapped[str]
-    year: Mapped[int]
+    unit: Mapped[str] = mapped_column(unique=True)  # the path without generation and hash: what a newer generation replaces
+    table: Mapped[str]
+    dataset: Mapped[str]
+    instrument: Mapped[str]  # empty where the file holds many
+    period: Mapped[str]  # a year, or the UTC date of a segment
     generation: Mapped[int]
     sha256: Mapped[str]
-    rows: Mapped[int]
+    content_sha256: Mapped[str]
+    rows: Mapped[int] = mapped_column(BigInteger)
     first_ts: Mapped[datetime]
     last_ts: Mapped[datetime]
-    instruments: Mapped[str] = mapped_column(Text)  # JSON text
-    lineage: Mapped[str] = mapped_column(Text)  # JSON text
     simulated: Mapped[bool]
     written_at: Mapped[datetime]
+    entry_sha256: Mapped[str]  # over everything that the index says about the file
+
+
+class StoreSpan(Base):
+    """What a file holds of one instrument. Moments are microseconds since 1970 in UTC."""
+
+    __tablename__ = "store_span"
+    __table_args__ = (Index("ix_store_span_instrument", "instrument"),)
+
+    unit: Mapped[str] = mapped_column(primary_key=True)
+    instrument: Mapped[str] = mapped_column(primary_key=True)
+    rows: Mapped[int] = mapped_column(BigInteger)
+    first_us: Mapped[int] = mapped_column(BigInteger)
+    last_us: Mapped[int] = mapped_column(BigInteger)
+    deliveries: Mapped[str] = mapped_column(Text)  # ids of `store_delivery`, joined by commas, oldest first
+
+
+class StoreDelivery(Base):
+    """One delivery of rows to the store, kept once however many instruments it had."""
+
+    __tablename__ = "store_delivery"
+
+    id: Mapped[str] = mapped_column(primary_key=True)  # digest of the lineage
+    lineage: Mapped[str] = mapped_column(Text)  # JSON text
+
+
+class StoreChange(Base):
+    """One row: how often the index was changed. A reader whose copy has the same number need not read the index again."""
+
+    __tablename__ = "store_change"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger)

@@ -3,7 +3,7 @@
 from fieldcast.ledger._base import Base
 from fieldcast.ledger._tables_audit import AuditLog
 from fieldcast.ledger._tables_cycle import CycleMeta, Decision
-from fieldcast.ledger._tables_market import Instrument, StoreFile
+from fieldcast.ledger._tables_market import Instrument, StoreChange, StoreDelivery, StoreFile, StoreSpan
 from fieldcast.ledger._tables_reference import ImportLog, InstrumentState, Membership, TickerAlias
 from fieldcast.ledger._tables_science import Evidence, GateResultRow, Packet, Trial
 from fieldcast.ledger._tables_trading import CashMovement, Fill, Intent, NavSnapshot, Order
@@ -25,7 +25,10 @@ __all__ = [
     "NavSnapshot",
     "Order",
     "Packet",
+    "StoreChange",
+    "StoreDelivery",
     "StoreFile",
+    "StoreSpan",
     "TickerAlias",
     "Trial",
 ]

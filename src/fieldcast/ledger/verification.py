@@ -10,7 +10,7 @@ earlier moment: for that, keep a copy of the anchor's line on another machine.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Literal
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from fieldcast.ground import IntegrityError, InvalidInput, utc
+from fieldcast.ground import IntegrityError, InvalidInput, Shown, utc
 from fieldcast.ledger._chain import EMPTY, Entry, Head
 from fieldcast.ledger._twin import Twin
 from fieldcast.ledger.database import Database
@@ -43,7 +43,7 @@ class AuditProblem:
 
 
 @dataclass(frozen=True, slots=True)
-class AuditReport:
+class AuditReport(Shown):
     """What `verify` read, and every problem that it found; `anchor` is the anchored sequence, None where unreadable."""
 
     entries: int
@@ -54,6 +54,16 @@ class AuditReport:
     @property
     def ok(self) -> bool:
         return not self.problems
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values; the problems as a list of records."""
+        return {
+            "ok": self.ok,
+            "entries": self.entries,
+            "lines": self.lines,
+            "anchor": self.anchor,
+            "problems": [asdict(problem) for problem in self.problems],
+        }
 
 
 def verify(db: Database, audit_dir: Path) -> AuditReport:

@@ -12,7 +12,15 @@ from fieldcast.market.schemas import (
     has_reason,
     trusted_open,
 )
-from fieldcast.market.sessions import DECISION_DELAY, last_session, next_session, sessions, sessions_between, sessions_per_year
+from fieldcast.market.sessions import (
+    DECISION_DELAY,
+    last_session,
+    next_session,
+    segments,
+    sessions,
+    sessions_between,
+    sessions_per_year,
+)
 from fieldcast.market.tables import DAILY, INTERVALS, TABLES, Layout, Table, table_of
 
 __all__ = [
@@ -37,6 +45,7 @@ __all__ = [
     "has_reason",
     "last_session",
     "next_session",
+    "segments",
     "sessions",
     "sessions_between",
     "sessions_per_year",

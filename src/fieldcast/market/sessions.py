@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from typing import Any
 
 import polars as pl
 
@@ -25,16 +26,7 @@ def sessions(calendar: str) -> pl.DataFrame:
     -------
     `session` (Date), `open` and `close` (UTC, microseconds), `as_of` = close + 30 minutes; ascending
     """
-    import exchange_calendars
-    from exchange_calendars.errors import InvalidCalendarName
-
-    try:
-        schedule = exchange_calendars.get_calendar(calendar, start=FIRST_SESSION).schedule
-    except InvalidCalendarName:
-        raise InvalidInput(f"expected the name of a known calendar such as XNYS or 24/7, found {calendar!r}") from None
-    except ValueError:      # its holidays are recorded from a later year on
-        bound = exchange_calendars.get_calendar(calendar).bound_min()
-        schedule = exchange_calendars.get_calendar(calendar, start=bound).schedule
+    schedule = _schedule(calendar)
     stamp = pl.Datetime("us", "UTC")
     return pl.DataFrame(
         {
@@ -47,6 +39,59 @@ def sessions(calendar: str) -> pl.DataFrame:
         pl.col("open").dt.replace_time_zone("UTC").cast(stamp),
         pl.col("close").dt.replace_time_zone("UTC").cast(stamp),
     ).with_columns(as_of=pl.col("close") + DECISION_DELAY)
+
+
+@lru_cache(maxsize=16)
+def _schedule(calendar: str) -> Any:
+    """The calendar's pandas table of sessions: open, break_start, break_end, close."""
+    import exchange_calendars
+    from exchange_calendars.errors import InvalidCalendarName
+
+    try:
+        return exchange_calendars.get_calendar(calendar, start=FIRST_SESSION).schedule
+    except InvalidCalendarName:
+        raise InvalidInput(f"expected the name of a known calendar such as XNYS or 24/7, found {calendar!r}") from None
+    except ValueError:      # its holidays are recorded from a later year on
+        bound = exchange_calendars.get_calendar(calendar).bound_min()
+        return exchange_calendars.get_calendar(calendar, start=bound).schedule
+
+
+_HALTED = {"CMES": ("America/Chicago", 16, 17), "us_futures": ("America/New_York", 17, 18)}
+
+
+@lru_cache(maxsize=16)
+def segments(calendar: str) -> pl.DataFrame:
+    """The stretches of each session in which trading goes on: one, or two around a midday break.
+
+    CME Globex closes its books at 17:00 Chicago and halts from 16:00 (cmegroup.com, Globex trading hours); exchange_calendars
+    lets the session run through that hour, so that it is cut off here. A session that ends early has no such hour.
+
+    Returns
+    -------
+    `session` (Date), `start` and `end` (UTC, microseconds); ascending
+    """
+    table = sessions(calendar).select("session", start="open", end="close")
+    if calendar in _HALTED:
+        zone, halt, close = _HALTED[calendar]
+        ends_late = pl.col("end").dt.convert_time_zone(zone).dt.hour() == close
+        table = table.with_columns(end=pl.when(ends_late).then(pl.col("end") - pl.duration(hours=close - halt)).otherwise("end"))
+    breaks = _schedule(calendar)[["break_start", "break_end"]].dropna()
+    if breaks.empty:
+        return table
+    stamp = pl.Datetime("us", "UTC")
+    pauses = pl.DataFrame(
+        {
+            "session": breaks.index.to_numpy(),
+            "pause": breaks["break_start"].dt.tz_localize(None).to_numpy(),
+            "resume": breaks["break_end"].dt.tz_localize(None).to_numpy(),
+        }
+    ).select(
+        pl.col("session").cast(pl.Date), pl.col("pause", "resume").cast(pl.Datetime("us")).dt.replace_time_zone("UTC").cast(stamp)
+    )
+    both = table.join(pauses, on="session", how="left")
+    morning = both.select("session", "start", end=pl.coalesce("pause", "end"))
+    afternoon = both.filter(pl.col("resume").is_not_null()).select("session", start="resume", end="end")
+    return pl.concat([morning, afternoon]).sort("start")
 
 
 def sessions_between(calendar: str, first: date, last: date) -> pl.DataFrame:

@@ -20,7 +20,7 @@ from fieldcast.ground import InvalidInput
 from fieldcast.market.schemas import BARS, STAMP
 
 DAILY = "bars/1d"
-INTERVALS = ("1d", "1h", "30m", "15m", "5m", "1m", "1s")
+INTERVALS = ("1d", "4h", "1h", "30m", "15m", "5m", "1m", "1s")
 
 
 class Layout(StrEnum):
@@ -131,12 +131,13 @@ DEPTH = Table(
     "depth",
     _schema(
         sequence=_INT,             # place of the level change among the rows of the same source, ascending
-        first_update=_INT,         # the venue's first and last update id of the message, where it numbers them
-        last_update=_INT,
+        first_update=_INT,         # the venue's first and last update id of the message, where it numbers them; a snapshot
+        last_update=_INT,          # from outside the stream has the last alone
         snapshot=_FLAG,            # the message replaces the whole book
         side=_TEXT,                # bid or ask
         price=_FLOAT, size=_FLOAT,  # the new total size at the price; 0 removes the level
-        order_id=_TEXT, action=_TEXT,  # market-by-order feeds alone
+        order_id=_TEXT,            # of feeds by order alone, whose size is the order's
+        action=_TEXT,              # add, modify, cancel (size comes off the order) or reset (empties the book, then adds)
     ),
     ("instrument", "ts", "sequence"), Layout.INTRADAY, required=("sequence", "snapshot", "side", "price", "size"),
     positive=("price",), non_negative=("size",),
@@ -149,14 +150,31 @@ CHAINS = Table(
         strike=_FLOAT, right=_TEXT,    # call or put
         exercise_style=_TEXT, settlement=_TEXT, multiplier=_FLOAT,
         bid=_FLOAT, ask=_FLOAT, bid_size=_FLOAT, ask_size=_FLOAT, last=_FLOAT, last_ts=STAMP,
+        mark=_FLOAT,               # the source's own price, neither bid, ask nor a known trade: a day's closing mid or print
         iv=_FLOAT, open_interest=_FLOAT, volume=_FLOAT, delta=_FLOAT, gamma=_FLOAT, vega=_FLOAT, theta=_FLOAT, rho=_FLOAT,
         underlying_price=_FLOAT, underlying_ts=STAMP, quote_ts=STAMP, oi_available_at=STAMP,
     ),
     ("instrument", "ts", "contract_id"), Layout.DAILY,
     required=("contract_id", "root", "expiry_ts", "strike", "right", "multiplier"),
     positive=("strike", "multiplier", "underlying_price", "iv"),
-    non_negative=("bid", "ask", "bid_size", "ask_size", "last", "open_interest", "volume"),
+    non_negative=("bid", "ask", "bid_size", "ask_size", "last", "mark", "open_interest", "volume"),
 )
+
+
+def _option_bars(interval: str) -> Table:
+    """Trades of option contracts over a bar; instrument = the underlying."""
+    return Table(
+        f"option_bars/{interval}",
+        _schema(
+            contract_id=_TEXT, root=_TEXT, expiry_ts=STAMP, strike=_FLOAT, right=_TEXT, exercise_style=_TEXT, settlement=_TEXT,
+            multiplier=_FLOAT, open=_FLOAT, high=_FLOAT, low=_FLOAT, close=_FLOAT, volume=_FLOAT,
+        ),
+        ("instrument", "ts", "contract_id"), Layout.DAILY if interval == "1d" else Layout.INTRADAY,
+        required=("contract_id", "root", "expiry_ts", "strike", "right", "multiplier", "open", "high", "low", "close"),
+        positive=("strike", "multiplier", "open", "high", "low", "close"), non_negative=("volume",), ordered=(("low", "high"),),
+    )
+
+
 OPEN_INTEREST = Table(
     "open_interest",
     _schema(contract_id=_TEXT, open_interest=_FLOAT),      # instrument = the underlying; available_at: next session's open
@@ -167,6 +185,7 @@ SHORT_VOLUME = Table(
     _schema(short_volume=_FLOAT, short_exempt_volume=_FLOAT, total_volume=_FLOAT, market=_TEXT),
     ("instrument", "ts", "market"), Layout.DAILY, required=("short_volume", "total_volume", "market"),
     non_negative=("short_volume", "short_exempt_volume", "total_volume"),
+    ordered=(("short_volume", "total_volume"), ("short_exempt_volume", "short_volume")),
 )
 MACRO = Table(
     "macro",
@@ -212,6 +231,7 @@ TABLES: Mapping[str, Table] = {
     for table in (
         *(_bars(interval) for interval in INTERVALS),
         *(_quote_bars(interval) for interval in INTERVALS),
+        *(_option_bars(interval) for interval in ("1d", "1h", "1m", "1s")),
         *(TRADES, QUOTES, DEPTH, CHAINS, OPEN_INTEREST, SHORT_VOLUME, MACRO, NEWS, ACTIONS, EVENTS, FUNDING),
     )
 }

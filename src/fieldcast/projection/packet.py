@@ -27,7 +27,7 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from fieldcast.ground import InvalidInput, Reason, canonical_json, digest
+from fieldcast.ground import InvalidInput, Reason, canonical_json, digest, html_of
 from fieldcast.projection.conformal import QUANTILE_LEVELS
 from fieldcast.projection.odds import AGREEMENT_TOLERANCE, DOWN, UP, cone_odds
 
@@ -271,6 +271,9 @@ class ProjectionPacket(_Part):
     provenance: Provenance
     warnings: tuple[Reason, ...] = ()  # what holds for every horizon
     horizons: Annotated[tuple[HorizonProjection, ...], Field(min_length=1)]
+
+    def _repr_html_(self) -> str:
+        return html_of(self.model_dump(mode="json"))
 
     @model_validator(mode="after")
     def _horizons_are_distinct(self) -> Self:

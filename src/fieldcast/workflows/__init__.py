@@ -10,15 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fieldcast.workflows.cycles import run_cycle
-    from fieldcast.workflows.data import check_data, import_bundled, import_data, list_data, verify_data
+    from fieldcast.workflows.data import check_data, compact_data, list_data, list_formats, show_data, verify_data
     from fieldcast.workflows.demonstration import Demo, demo
     from fieldcast.workflows.diagnosis import Diagnosis, doctor
     from fieldcast.workflows.experiment import Experiment, load_experiment
     from fieldcast.workflows.holdouts import holdout
+    from fieldcast.workflows.imports import import_bundled, import_data
     from fieldcast.workflows.look import field_map, project, verify_audit
+    from fieldcast.workflows.reference import import_members, import_tickers
+    from fieldcast.workflows.repairs import repair_data
     from fieldcast.workflows.reports import ReportInput, write_html
     from fieldcast.workflows.results import InstrumentValidation, Validation
+    from fieldcast.workflows.simulations import simulate_data
     from fieldcast.workflows.studies import gate_study
+    from fieldcast.workflows.universes import check_universe
     from fieldcast.workflows.validation import validate
     from fieldcast.workflows.workspace import Workspace, open_workspace
 
@@ -31,18 +36,26 @@ _HOMES = {
     "Validation": "results",
     "Workspace": "workspace",
     "check_data": "data",
+    "check_universe": "universes",
+    "compact_data": "data",
     "demo": "demonstration",
     "doctor": "diagnosis",
     "field_map": "look",
     "gate_study": "studies",
     "holdout": "holdouts",
-    "import_bundled": "data",
-    "import_data": "data",
+    "import_bundled": "imports",
+    "import_data": "imports",
+    "import_members": "reference",
+    "import_tickers": "reference",
     "list_data": "data",
+    "list_formats": "data",
     "load_experiment": "experiment",
     "open_workspace": "workspace",
     "project": "look",
+    "repair_data": "repairs",
     "run_cycle": "cycles",
+    "show_data": "data",
+    "simulate_data": "simulations",
     "validate": "validation",
     "verify_audit": "look",
     "verify_data": "data",
@@ -58,6 +71,8 @@ __all__ = [
     "Validation",
     "Workspace",
     "check_data",
+    "check_universe",
+    "compact_data",
     "demo",
     "doctor",
     "field_map",
@@ -65,11 +80,17 @@ __all__ = [
     "holdout",
     "import_bundled",
     "import_data",
+    "import_members",
+    "import_tickers",
     "list_data",
+    "list_formats",
     "load_experiment",
     "open_workspace",
     "project",
+    "repair_data",
     "run_cycle",
+    "show_data",
+    "simulate_data",
     "validate",
     "verify_audit",
     "verify_data",

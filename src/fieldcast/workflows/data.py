@@ -3,55 +3,86 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from decimal import Decimal, InvalidOperation
+from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 import polars as pl
 
 from fieldcast.data import (
+    FORMATS,
+    CompactReport,
+    Format,
     GapReport,
-    ImportReport,
     QualityReport,
+    Severity,
     VerifyReport,
     gap_report,
-    import_file,
     load_instrument,
     quality,
-    read_bundled,
-    save_instrument,
 )
-from fieldcast.ground import ConflictError, InvalidInput, MissingData
-from fieldcast.market import DECISION_DELAY, Instrument, default_instrument
-from fieldcast.workflows.shown import Shown
+from fieldcast.data.actions import Mode, read_adjusted
+from fieldcast.data.rules import SEVERITY
+from fieldcast.data.states import State, judge, record_state, reinstate, retire, state_of
+from fieldcast.data.store import between
+from fieldcast.data.vendor_faults import FaultReport, find_faults
+from fieldcast.ground import InvalidInput, Shown, write_whole
+from fieldcast.market import DAILY, DECISION_DELAY, Instrument, table_of
+from fieldcast.workflows.repairs import known_actions
 from fieldcast.workflows.workspace import Workspace
+
+PRICED = ("bars", "quote_bars", "trades", "quotes")
 
 
 @dataclass(frozen=True)
-class Imported(Shown):
-    """What an import read, refused and stored."""
+class FormatList(Shown):
+    """The file formats that can be imported."""
 
-    report: ImportReport
+    formats: tuple[Format, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        report = self.report
         return {
-            "instrument": report.instrument.id,
-            "file": report.path.name,
-            "sha256": report.sha256,
-            "columns": dict(report.columns),
-            "rows_read": report.rows_read,
-            "rows_kept": report.rows_kept,
-            "unsorted": report.unsorted,
-            "removed": {str(code): n for code, n in report.removed.items()},
-            "flagged": {str(code): n for code, n in report.flagged.items()},
-            "quality": report.quality.score,
-            "completeness": report.gaps.completeness,
-            "added": None if report.result is None else report.result.rows_added,
-            "restated": None if report.result is None else report.result.rows_restated,
-            "unchanged": None if report.result is None else report.result.rows_unchanged,
+            "formats": [
+                {"name": item.name, "title": item.title, "tables": list(item.tables), "dataset": item.home, "proof": item.proof}
+                for item in self.formats
+            ]
         }
+
+
+@dataclass(frozen=True)
+class DataShown(Shown):
+    """The newest `rows` of the `height` rows that were asked for, what their prices are, and the file of their chart."""
+
+    instrument: str
+    table: str
+    prices: str
+    simulated: bool
+    height: int
+    rows: pl.DataFrame
+    plot: Path | None
+
+    def as_dict(self) -> dict[str, Any]:
+        stamps = [name for name, dtype in self.rows.schema.items() if isinstance(dtype, pl.Datetime)]
+        return {
+            "instrument": self.instrument,
+            "table": self.table,
+            "prices": self.prices,
+            "simulated": self.simulated,
+            "height": self.height,
+            "rows": self.rows.with_columns(pl.col(stamps).dt.to_string("iso")).to_dicts(),
+            "plot": None if self.plot is None else str(self.plot),
+        }
+
+
+@dataclass(frozen=True)
+class Compacted(Shown):
+    """How many segments went into how many files."""
+
+    report: CompactReport
+
+    def as_dict(self) -> dict[str, Any]:
+        return vars(self.report)
 
 
 @dataclass(frozen=True)
@@ -69,21 +100,30 @@ class DataList:
 
 @dataclass(frozen=True)
 class DataCheck(Shown):
-    """Quality over the last year of sessions; gaps and flagged rows over the whole history."""
+    """Quality over the last year of sessions (daily bars alone); gaps, faults and flagged rows over the whole history.
+
+    `state` is the instrument's state of quality: the one that was written down where that was asked for, else the one that would
+    be; none where the table is not daily.
+    """
 
     instrument: Instrument
-    quality: QualityReport
+    quality: QualityReport | None
     gaps: GapReport
     flags: Mapping[str, int]
+    faults: FaultReport
+    state: State | None
 
     def as_dict(self) -> dict[str, Any]:
         return {
             "instrument": self.instrument.id,
-            "score": self.quality.score,
-            "reasons": {str(code): n for code, n in self.quality.reasons.items()},
-            "costs": {str(code): cost for code, cost in self.quality.costs.items()},
+            "score": None if self.quality is None else self.quality.score,
+            "reasons": {} if self.quality is None else {str(code): n for code, n in self.quality.reasons.items()},
+            "costs": {} if self.quality is None else {str(code): cost for code, cost in self.quality.costs.items()},
+            "interval": self.gaps.timeframe,
             "completeness": self.gaps.completeness,
             "flags": dict(self.flags),
+            "faults": {str(code): self.faults.faults.filter(reason=str(code)).height for code in self.faults.reasons},
+            "state": None if self.state is None else str(self.state),
             "gaps": self.gaps.gaps.with_columns(pl.all().cast(pl.String)).to_dicts(),
         }
 
@@ -102,60 +142,9 @@ class Verified(Shown):
         return {"files": self.report.files_checked, "ok": self.ok, "problems": [vars(p) for p in self.report.problems]}
 
 
-def import_data(
-    workspace: Workspace,
-    file: Path | str,
-    instrument: str,
-    *,
-    kind: str | None = None,
-    columns: str | Mapping[str, str] | None = None,
-    calendar: str | None = None,
-    currency: str | None = None,
-    tick: str | None = None,
-    adjusted: bool = False,
-    dry_run: bool = False,
-) -> Imported:
-    """Check a file of daily bars and add it to the store; nothing is stored where the file is refused.
-
-    Parameters
-    ----------
-    instrument : id
-    kind : equity, etf, index, fx or crypto; none = the catalogue's, or equity where the id is new there
-    columns : `ts=Date,close=Last`, or a mapping from our names to the file's
-
-    Raises
-    ------
-    InvalidInput : the file, a column, or most of the rows are not what was expected
-    ConflictError : the catalogue has the id with another kind, calendar or currency
-    """
-    if instrument.startswith("SIM:"):
-        raise InvalidInput(f"expected the id of a real instrument, found {instrument}; SIM: is for simulated markets")
-    described = _described(workspace, instrument, kind, calendar, currency, _decimal(tick))
-    report = import_file(
-        Path(file),
-        described,
-        store=workspace.store,
-        columns=_mapping(columns),
-        adjustment="adjusted_only" if adjusted else "raw",
-        clock=workspace.clock,
-        dry_run=dry_run,
-    )
-    if not dry_run:
-        save_instrument(workspace.ledger, described)      # last, so that a refused file leaves nothing behind
-    return Imported(report)
-
-
-def import_bundled(workspace: Workspace, name: str) -> Instrument:
-    """Bring in a series that an installed package ships: `nasdaq`, `sp500` or `vix`; again changes nothing.
-
-    Raises
-    ------
-    InvalidInput : another name
-    """
-    instrument, bars, lineage = read_bundled(name, workspace.clock)
-    save_instrument(workspace.ledger, instrument)
-    workspace.store.append(bars, lineage)
-    return instrument
+def list_formats() -> FormatList:
+    """Every file format that can be imported."""
+    return FormatList(tuple(FORMATS.values()))
 
 
 def list_data(workspace: Workspace) -> DataList:
@@ -163,17 +152,113 @@ def list_data(workspace: Workspace) -> DataList:
     return DataList(workspace.store.datasets())
 
 
-def check_data(workspace: Workspace, instrument: str) -> DataCheck:
-    """Quality and gaps of one instrument, judged at its newest row."""
+def show_data(
+    workspace: Workspace,
+    instrument: str,
+    *,
+    table: str = DAILY,
+    dataset: str | None = None,
+    as_of: datetime | None = None,
+    first: date | None = None,
+    last: date | None = None,
+    adjust: str = "raw",
+    rows: int = 10,
+    plot: Path | None = None,
+) -> DataShown:
+    """Rows of an instrument as they were known at a moment, the newest of them printed, and a chart of them all.
+
+    Parameters
+    ----------
+    adjust : raw, split or total: corporate actions that were known then, applied to bars at read
+    plot : write the chart (bars alone) to this HTML file, self-contained
+
+    Raises
+    ------
+    InvalidInput : a chart or adjusted prices of a table that holds no bars
+    MissingData : no rows
+    """
+    kind = table_of(table)
+    if kind.kind != "bars" and plot is not None:
+        raise InvalidInput(f"expected a table of bars to plot, such as bars/1d, found {table}")
+    if adjust not in get_args(Mode):
+        raise InvalidInput(f"expected adjust raw, split or total, found {adjust!r}")
+    if adjust == "raw":
+        found = workspace.store.read(instrument, table=table, as_of=as_of, first=first, last=last, dataset=dataset)
+    else:
+        found = read_adjusted(workspace.store, instrument, cast("Mode", adjust), as_of=as_of, table=table, dataset=dataset)
+        found = between(found, first, last)
+    lineage = workspace.store.lineage(instrument, table=table, dataset=dataset)
+    simulated = lineage[0].simulated
+    prices = "prices as the source adjusted them" if lineage[0].adjustment == "adjusted_only" else f"{adjust} prices"
+    if plot is not None:
+        _write_chart(workspace, found, instrument, f"{instrument}, {table}, {prices}", simulated, plot)
+    return DataShown(instrument, table, prices if kind.kind in PRICED else "", simulated, found.height, found.tail(rows), plot)
+
+
+def _write_chart(
+    workspace: Workspace, bars: pl.DataFrame, instrument: str, title: str, simulated: bool, plot: Path
+) -> None:
+    from fieldcast.plots import bar_chart
+
+    currency = load_instrument(workspace.ledger, instrument).currency
+    notes = frozenset(str(code) for code, severity in SEVERITY.items() if severity is Severity.NOTE)
+    chart = bar_chart(bars, title=title, currency=currency, simulated=simulated, quiet_reasons=notes)
+    page = chart.to_html(include_plotlyjs=True, full_html=True, config={"displayModeBar": False})
+    write_whole(plot, page.encode())
+
+
+def check_data(
+    workspace: Workspace, instrument: str, *, table: str = DAILY, dataset: str | None = None, state: str | None = None
+) -> DataCheck:
+    """Quality, gaps and vendor's errors of one instrument's bars, judged at its newest row.
+
+    Parameters
+    ----------
+    state : `record` writes the state of quality down, `retire` ends the instrument's trading, `reinstate` brings a retired one
+        back into quarantine; none = only looks
+
+    Raises
+    ------
+    InvalidInput : a table that holds no bars, or states of another table than daily bars
+    ConflictError : the instrument was judged at a later moment, or is not retired
+    """
+    kind = table_of(table)
+    if kind.kind != "bars" or kind.interval is None:
+        raise InvalidInput(f"expected a table of bars to check, such as bars/1d or bars/1m, found {table}")
     described = load_instrument(workspace.ledger, instrument)
-    bars = workspace.store.read(instrument)
+    bars = workspace.store.read(instrument, table=table, dataset=dataset)
     flags = bars.select(pl.col("reasons").str.split(",").explode().drop_nulls()).to_series().value_counts(sort=True)
+    lineage = workspace.store.lineage(instrument, table=table, dataset=dataset)[-1]
+    actions = known_actions(workspace.store, instrument, lineage.dataset)
+    faults = find_faults(bars, actions, split_adjusted=lineage.adjustment == "adjusted_only")
+    score = quality(bars, described, bars["ts"][-1] + DECISION_DELAY) if table == DAILY else None
     return DataCheck(
         described,
-        quality(bars, described, bars["ts"][-1] + DECISION_DELAY),
-        gap_report(bars, described),
+        score,
+        gap_report(bars, described, kind.interval),
         dict(flags.iter_rows()),
+        faults,
+        _state(workspace, score, bars, state),
     )
+
+
+def _state(workspace: Workspace, score: QualityReport | None, bars: pl.DataFrame, wish: str | None) -> State | None:
+    """The state that was asked for, or the one that would follow."""
+    if score is None:
+        if wish is not None:
+            raise InvalidInput("expected daily bars: states of quality are judged on bars/1d")
+        return None
+    ledger, newest = workspace.ledger, bars["ts"][-1]
+    match wish:
+        case None:
+            return judge(state_of(ledger, score.instrument), score.score, bars.height, score.as_of, newest=newest)
+        case "record":
+            return record_state(ledger, score, bars.height, newest=newest).state
+        case "retire":
+            return retire(ledger, score.instrument, score.as_of).state
+        case "reinstate":
+            return reinstate(ledger, score.instrument, score.as_of).state
+    raise InvalidInput(f"expected state record, retire or reinstate, found {wish!r}")
 
 
 def verify_data(workspace: Workspace) -> Verified:
@@ -181,35 +266,6 @@ def verify_data(workspace: Workspace) -> Verified:
     return Verified(workspace.store.verify())
 
 
-def _described(
-    workspace: Workspace, id: str, kind: str | None, calendar: str | None, currency: str | None, tick: Decimal | None
-) -> Instrument:
-    """The instrument as the catalogue knows it, or a new one of that kind; an id is assigned once."""
-    try:
-        known = load_instrument(workspace.ledger, id)
-    except MissingData:
-        return default_instrument(id, kind or "equity", calendar=calendar, currency=currency, tick=tick)
-    for name, given in (("kind", kind), ("calendar", calendar), ("currency", currency)):
-        if given is not None and given != getattr(known, name):
-            raise ConflictError(
-                f"expected {id} with {name} {getattr(known, name)}, as in the catalogue, found {given}; choose another id"
-            )
-    return known if tick is None else replace(known, tick=tick)
-
-
-def _mapping(columns: str | Mapping[str, str] | None) -> Mapping[str, str] | None:
-    if columns is None or not isinstance(columns, str):
-        return columns
-    pairs = [pair.split("=", 1) for pair in columns.split(",")]
-    if any(len(pair) != 2 or not all(pair) for pair in pairs):
-        raise InvalidInput(f"expected columns such as ts=Date,close=Last, found {columns!r}")
-    return {ours.strip(): theirs.strip() for ours, theirs in pairs}
-
-
-def _decimal(text: str | None) -> Decimal | None:
-    if text is None:
-        return None
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        raise InvalidInput(f"expected a tick such as 0.01, found {text!r}") from None
+def compact_data(workspace: Workspace) -> Compacted:
+    """Merge the day segments of intraday tables into their years."""
+    return Compacted(workspace.store.compact())

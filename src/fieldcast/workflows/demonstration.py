@@ -20,16 +20,16 @@ import polars as pl
 from fieldcast.cycle import CycleResult
 from fieldcast.data import BUNDLED, SimulatedMarket, save_instrument, simulate
 from fieldcast.fields import FieldMap, build_field_table
-from fieldcast.ground import InvalidInput, load_settings
+from fieldcast.ground import InvalidInput, Shown, load_settings
 from fieldcast.ledger import AuditReport, verify
 from fieldcast.market import Instrument
 from fieldcast.workflows.cycles import Projections, StoredSource, cycle_once
-from fieldcast.workflows.data import DataCheck, check_data, import_bundled
+from fieldcast.workflows.data import DataCheck, check_data
 from fieldcast.workflows.experiment import Experiment, load_experiment
+from fieldcast.workflows.imports import import_bundled
 from fieldcast.workflows.progress import Progress, silent
 from fieldcast.workflows.reports import ReportInput, write_html
 from fieldcast.workflows.results import Validation
-from fieldcast.workflows.shown import Shown
 from fieldcast.workflows.validation import validate
 from fieldcast.workflows.workspace import Workspace, open_workspace
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from fieldcast.ground import Settings
-from fieldcast.workflows.shown import Shown
+from fieldcast.ground import Settings, Shown
 
 
 @dataclass(frozen=True)

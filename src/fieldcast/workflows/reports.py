@@ -6,8 +6,6 @@ Sections without data are left out. Nothing is computed here: figures and tables
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +15,7 @@ import polars as pl
 
 from fieldcast.cycle import CycleResult
 from fieldcast.fields import FieldMap
+from fieldcast.ground import write_whole
 from fieldcast.ledger import AuditReport
 from fieldcast.workflows import _report_evidence as evidence
 from fieldcast.workflows import _report_record as record
@@ -52,22 +51,7 @@ def write_html(inputs: ReportInput, path: Path | str) -> Path:
     ------
     OSError : the folder cannot be made or written
     """
-    path = Path(path)
-    text = render(inputs)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
-            handle.write(text)
-            handle.flush()
-            os.fsync(handle.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    return path
+    return write_whole(Path(path), render(inputs).encode())
 
 
 def render(inputs: ReportInput) -> str:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from fieldcast.data import MemoryStore, SimulatedMarket, simulate
 from fieldcast.data.simulated.market import MarketKind
+from fieldcast.ground import Shown
 from fieldcast.validation import GateOutcome, GateResult, SignForecast, gate_v04
 from fieldcast.workflows.experiment import Experiment
 from fieldcast.workflows.parallel import run_jobs
 from fieldcast.workflows.prepare import prepare
 from fieldcast.workflows.progress import Progress, silent
-from fieldcast.workflows.shown import Shown
 from fieldcast.workflows.walks import odds_tasks
 
 

@@ -51,4 +51,4 @@ def open_workspace(home: Path | str | None = None, *, settings: Settings | None 
         raise ConfigError(f"expected {settings.home} to be writable; choose another home")
     ledger = open_database(settings.database_url, settings.home)
     clock = clock or SystemClock()
-    return Workspace(settings, ParquetStore(settings.data_dir, ledger, clock), ledger, clock)
+    return Workspace(settings, ParquetStore(settings.store_url or settings.data_dir, ledger, clock), ledger, clock)

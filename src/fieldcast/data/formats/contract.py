@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 import polars as pl
 
@@ -46,6 +47,7 @@ class Options:
     stamp : whether a bar's time is its `start` or its `end`, where the format leaves it open
     date_format : strptime format, where dates could be read in two ways
     adjusted : the prices are back-adjusted and raw ones are not to be had
+    map_files : folder of LEAN map files, which say which company a ticker meant on which date
     """
 
     now: datetime
@@ -58,6 +60,7 @@ class Options:
     stamp: str | None = None
     date_format: str | None = None
     adjusted: bool = False
+    map_files: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,7 @@ class Format:
     proof : evidence class A (bytes captured from the vendor) or B (its documented schema), and what it was proved on
     recognises : True where a file's name and first bytes are of this format
     read : the file's rows, in parts that fit in memory
+    dataset : where the rows belong if nobody says otherwise; none = the vendor, the part of the name before the first dash
 
     Raises (`read`)
     ------
@@ -107,3 +111,9 @@ class Format:
     proof: str
     recognises: Callable[[Sample], bool]
     read: Callable[[Source, Options], Iterator[Parsed]]
+    dataset: str | None = None
+
+    @property
+    def home(self) -> str:
+        """The dataset of its rows if nobody says otherwise."""
+        return self.dataset or self.name.split("-", 1)[0]

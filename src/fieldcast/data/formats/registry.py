@@ -4,12 +4,65 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from fieldcast.data.formats import (
+    binance,
+    binance_stream,
+    bitfinex,
+    bybit,
+    cboe,
+    databento,
+    events_table,
+    finra,
+    fred,
+    funding,
+    fxcm,
+    hyperliquid,
+    lean,
+    metatrader,
+    nautilus,
+    news,
+    oanda,
+    priced,
+    table,
+    tardis,
+    tiingo_crypto,
+    treasury,
+    truefx,
+    yahoo_chain,
+)
 from fieldcast.data.formats.contract import Format
 from fieldcast.data.formats.source import Source
 from fieldcast.ground import InvalidInput
 
-# Each module of formats adds its own tuple here; the most particular first.
-FORMATS: Mapping[str, Format] = {format.name: format for format in ()}
+# Each module of formats has its own tuple FORMATS; the most particular module first, `table` (any CSV with a time and a
+# close) last.
+_MODULES = (
+    lean,
+    binance,
+    bitfinex,
+    tiingo_crypto,
+    metatrader,
+    fxcm,
+    funding,
+    yahoo_chain,
+    cboe,
+    finra,
+    binance_stream,
+    treasury,
+    fred,
+    news,
+    bybit,
+    hyperliquid,
+    truefx,
+    tardis,
+    events_table,
+    databento,
+    nautilus,
+    oanda,
+    priced,
+    table,
+)
+FORMATS: Mapping[str, Format] = {format.name: format for module in _MODULES for format in module.FORMATS}
 
 
 def format_of(name: str) -> Format:

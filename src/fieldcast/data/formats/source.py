@@ -19,6 +19,7 @@ _HEAD = 4096
 _GZIP = b"\x1f\x8b"
 _ZIP = b"PK\x03\x04"
 _BLOCK = 1 << 20
+_BROKEN = (KeyError, ValueError, RuntimeError, NotImplementedError, OSError, zipfile.BadZipFile, zlib.error, EOFError)
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,10 @@ class Source:
             names = tuple(self.members())
             return Sample(self.path, self.member(names[0])[:_HEAD] if names else b"", names)
         if raw[:2] == _GZIP:
-            raw = zlib.decompressobj(31).decompress(raw, _HEAD)
+            try:
+                raw = zlib.decompressobj(31).decompress(raw, _HEAD)
+            except zlib.error as error:
+                raise InvalidInput(f"expected {self.name} to be whole, found: {error}; fetch it again") from None
         return Sample(self.path, raw)
 
     def _start(self) -> bytes:
@@ -130,7 +134,7 @@ class Source:
     def _archive(self) -> zipfile.ZipFile:
         try:
             archive = zipfile.ZipFile(io.BytesIO(self.path.read_bytes()))
-        except (OSError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
             raise InvalidInput(f"expected {self.name} to be a whole zip file, found: {error}; fetch it again") from None
         if sum(item.file_size for item in archive.infolist()) > LARGEST:
             raise InvalidInput(f"expected {self.name} to unfold to at most 8 GiB, found more; split it")
@@ -144,5 +148,22 @@ class Source:
         """The bytes of a zip's file."""
         try:
             return self._archive.read(name)
-        except (KeyError, RuntimeError, NotImplementedError, OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        except _BROKEN as error:
             raise InvalidInput(f"expected {name} of {self.name} to be whole, found: {error}; fetch it again") from None
+
+    def member_lines(self, name: str, size: int = 32 << 20) -> Iterator[bytes]:
+        """The bytes of a zip's file in blocks of about `size` that end with a whole line."""
+        rest = b""
+        try:
+            with self._archive.open(name) as file:
+                while block := file.read(size):
+                    head, mark, tail = block.rpartition(b"\n")
+                    if mark:
+                        yield rest + head + mark
+                        rest = tail
+                    else:
+                        rest += block
+        except _BROKEN as error:
+            raise InvalidInput(f"expected {name} of {self.name} to be whole, found: {error}; fetch it again") from None
+        if rest:
+            yield rest

@@ -1,0 +1,239 @@
+"""LEAN bars of trades and of quotes: days and hours (one file a ticker), minutes and seconds (one file a ticker and day).
+
+    days, hours        YYYYMMDD HH:MM,open,high,low,close,volume       or       …,bid open..close,size,ask open..close,size
+    minutes, seconds   milliseconds since midnight, then the same
+
+Times are the bar's start in the zone of LEAN's market hours database; `ts` is its end. Prices of shares and options are written
+in ten-thousandths, all others in units. A side of a quote that is empty or zero is a side without a quote. The volume column of
+an index counts its updates, the size column of a currency pair is always zero: both are null here. Rows outside the regular
+session are kept and carry `outside_hours`.
+Source: QuantConnect, LEAN Engine, Data Format (US Equity, Index, Forex, Crypto, Crypto Futures).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from functools import lru_cache
+
+import numpy as np
+import polars as pl
+
+from fieldcast.data.formats.contract import Format, Options, Parsed
+from fieldcast.data.formats.frames import from_zone, rejects, session_close
+from fieldcast.data.formats.lean_instruments import Owners, owners_of, zone_of
+from fieldcast.data.formats.lean_paths import LeanName, columns_of, first_member, has_day_lines, name_of, parse_day
+from fieldcast.data.formats.lean_text import Numbers, column, constant, moments, read_dated, read_numbers, within_day
+from fieldcast.data.formats.source import Sample, Source
+from fieldcast.ground import InvalidInput, Reason
+from fieldcast.market import Instrument, sessions, table_of
+
+SPANS = {"second": timedelta(seconds=1), "minute": timedelta(minutes=1), "hour": timedelta(hours=1), "daily": timedelta(days=1)}
+INTERVAL = {"second": "1s", "minute": "1m", "hour": "1h", "daily": "1d"}
+FIELDS = {"trade": 6, "quote": 11}
+TRADE = ("open", "high", "low", "close")
+SIDES = {"bid": 1, "ask": 6}  # side → place of its open; high, low, close and size follow
+
+
+# reading -------------------------------------------------------------------------------------------------------------
+
+
+def _read_day(source: Source, options: Options, kind: str) -> Iterator[Parsed]:
+    """Minutes or seconds of one day."""
+    name = name_of(source, options)
+    if name.day is None or name.resolution not in SPANS:
+        raise InvalidInput(f"expected a file of minutes or seconds named by its day, found {source.name}")
+    _refuse_another_day(source, name.day)
+    instrument, notes = _one_owner(source, name, name.day, options)
+    numbers = within_day(read_numbers(_only_member(source), FIELDS[kind]))
+    span = SPANS[name.resolution]
+    ts = moments(numbers.values[0], name.day, zone_of(name, options), span)
+    ids = constant("instrument", instrument.id, numbers.count)
+    reasons = _hours(ts, name, span, instrument.calendar)
+    yield _parsed(numbers, ts, name, kind, (instrument,), ids, reasons, notes)
+
+
+def _read_long(source: Source, options: Options, kind: str) -> Iterator[Parsed]:
+    """All days or hours of a ticker."""
+    name = name_of(source, options)
+    stamps, numbers = read_dated(_only_member(source), FIELDS[kind])
+    hourly = name.resolution == "hour" or bool((stamps.dt.hour() != 0).any())
+    owners = owners_of(source, name, options)
+    numbers, stamps, ids = _parted(numbers, stamps, owners)
+    calendar = owners.instruments[0].calendar
+    zone = zone_of(name, options)
+    if hourly:
+        ts = from_zone(stamps, zone) + SPANS["hour"]
+    elif name.asset in ("forex", "cfd"):     # a day of the zone, Sunday's evening included
+        ts = from_zone(stamps, zone) + SPANS["daily"]
+    else:
+        ts = session_close(stamps.dt.date(), calendar)
+    long = LeanName(name.asset, name.market, "hour" if hourly else "daily", name.ticker, None, name.perpetual, name.style)
+    present = set(ids.unique())
+    instruments = tuple(item for item in owners.instruments if item.id in present) or owners.instruments[:1]
+    reasons = constant("reasons", None, numbers.count)
+    yield _parsed(numbers, ts.alias("ts"), long, kind, instruments, ids.alias("instrument"), reasons, owners.notes)
+
+
+def _only_member(source: Source) -> bytes:
+    members = source.members()
+    if len(members) != 1:
+        raise InvalidInput(f"expected one file in {source.name}, found {len(members)}")
+    return source.member(members[0])
+
+
+def _refuse_another_day(source: Source, day: date) -> None:
+    """The day stands in the file's name and in its member's; both must say the same."""
+    text = source.name[:8]
+    if text.isdigit() and parse_day(text, source.name) != day:
+        raise InvalidInput(f"expected {source.name} to hold its own day, found {day} in it; the file was renamed")
+
+
+def _one_owner(source: Source, name: LeanName, day: date, options: Options) -> tuple[Instrument, tuple[str, ...]]:
+    owners = owners_of(source, name, options)
+    return owners.on(day, name.ticker), owners.notes
+
+
+def _parted(numbers: Numbers, stamps: pl.Series, owners: Owners) -> tuple[Numbers, pl.Series, pl.Series]:
+    """The rows whose ticker meant a known company on their day, and the company's id of each."""
+    if owners.holdings is None:
+        return numbers, stamps, constant("instrument", owners.instruments[0].id, stamps.len())
+    rows = pl.DataFrame({"day": stamps.dt.date()}).with_row_index("place").sort("day", maintain_order=True)
+    held = rows.join_asof(owners.holdings.sort("first"), left_on="day", right_on="first", strategy="backward")
+    ids = held.sort("place").select(
+        pl.when(pl.col("last").is_null() | (pl.col("day") <= pl.col("last"))).then(pl.col("instrument")).alias("instrument")
+    )["instrument"]
+    known = ids.is_not_null().to_numpy()
+    if known.all():
+        return numbers, stamps, ids
+    lost = pl.Series(numbers.rows[~known])
+    text = stamps.filter(pl.Series(~known)).dt.strftime("%Y%m%d")
+    dropped = rejects(lost, text, Reason.TICKER_UNKNOWN)
+    kept = Numbers(numbers.values[:, known], numbers.rows[known], pl.concat([numbers.rejects, dropped]))
+    return kept, stamps.filter(pl.Series(known)), ids.drop_nulls()
+
+
+# rows ----------------------------------------------------------------------------------------------------------------
+
+
+def _parsed(
+    numbers: Numbers,
+    ts: pl.Series,
+    name: LeanName,
+    kind: str,
+    instruments: tuple[Instrument, ...],
+    ids: pl.Series,
+    reasons: pl.Series,
+    notes: tuple[str, ...],
+) -> Parsed:
+    """Numbers as rows of bars or quote bars."""
+    interval = INTERVAL[name.resolution]
+    if kind == "trade":
+        columns, lost, more = _trade_columns(numbers, name)
+        table = table_of(f"bars/{interval}")
+    else:
+        columns, lost, more = _quote_columns(numbers, name)
+        table = table_of(f"quote_bars/{interval}")
+    rows = pl.DataFrame([ids, ts, ts.alias("available_at"), *columns, reasons])
+    rejected = numbers.rejects
+    if lost is not None:
+        text = rows.filter(lost)["ts"].cast(pl.String)
+        rejected = pl.concat([rejected, rejects(pl.Series(numbers.rows).filter(lost), text, Reason.VALUE_MISSING)])
+        rows = rows.filter(~lost)
+    return Parsed(table.name, rows, instruments, rejected, notes=(*notes, *more))
+
+
+def _trade_columns(numbers: Numbers, name: LeanName) -> tuple[list[pl.Series], pl.Series | None, tuple[str, ...]]:
+    prices = numbers.values[1:5] / name.scale if name.scale != 1.0 else numbers.values[1:5]
+    columns = [column(prices[k], part) for k, part in enumerate(TRADE)]
+    if name.asset == "index":
+        nothing = pl.Series("volume", [None], dtype=pl.Float64).new_from_index(0, numbers.count)
+        return [*columns, nothing], None, ("the volume column of an index counts its updates: no volume is stored",)
+    return [*columns, column(numbers.values[5], "volume")], None, ()
+
+
+def _quote_columns(numbers: Numbers, name: LeanName) -> tuple[list[pl.Series], pl.Series | None, tuple[str, ...]]:
+    """Both sides; which rows have neither."""
+    columns = []
+    empty = []
+    notes: tuple[str, ...] = ()
+    for side, place in SIDES.items():
+        prices = numbers.values[place : place + 4]
+        absent = ((prices == 0) | np.isnan(prices)).all(axis=0)
+        empty.append(absent)
+        scaled = prices / name.scale if name.scale != 1.0 else prices.copy()
+        size = numbers.values[place + 4]
+        if absent.any():
+            scaled[:, absent] = np.nan
+            size = np.where(absent, np.nan, size)
+        if name.asset in ("forex", "cfd") and not np.nan_to_num(size).any():
+            size = np.full(numbers.count, np.nan)
+            notes = ("the sizes of this market are always zero: none is stored",)
+        columns += [column(scaled[k], f"{side}_{part}") for k, part in enumerate(TRADE)]
+        columns.append(column(size, f"{side}_size"))
+    neither = empty[0] & empty[1]
+    return columns, pl.Series(neither) if neither.any() else None, notes
+
+
+def _hours(ts: pl.Series, name: LeanName, span: timedelta, calendar: str) -> pl.Series:
+    """`outside_hours` where the bar has no moment within the day's regular session; everywhere on a day without one."""
+    none = constant("reasons", None, ts.len())
+    if name.asset not in ("equity", "index") or name.day is None:
+        return none
+    start, end = _session(calendar, name.day)
+    moment = ts.to_physical().to_numpy()
+    outside = (moment <= start) | (moment - span // timedelta(microseconds=1) >= end)
+    if not outside.any():
+        return none
+    return constant("reasons", str(Reason.OUTSIDE_HOURS), ts.len()).zip_with(pl.Series(outside), none)
+
+
+@lru_cache(maxsize=4096)
+def _session(calendar: str, day: date) -> tuple[int, int]:
+    """Open and close of a day's session in microseconds since 1970 UTC; an empty stretch where it has none."""
+    found = sessions(calendar).filter(pl.col("session") == day).select(pl.col("open", "close").to_physical())
+    return found.row(0) if found.height else (0, 0)
+
+
+# the formats ---------------------------------------------------------------------------------------------------------
+
+
+def _knows_day(sample: Sample, resolution: str, kind: str) -> bool:
+    member = first_member(sample)
+    return member is not None and not member.is_option and (member.resolution, member.kind) == (resolution, kind)
+
+
+def _knows_long(sample: Sample, resolution: str, kind: str) -> bool:
+    member = first_member(sample)
+    if member is None or len(sample.members) != 1 or member.day or member.is_option or member.kind:
+        return False
+    if not has_day_lines(sample) or columns_of(sample) != FIELDS[kind]:
+        return False
+    starts = {line[9:14] for line in sample.head.split(b"\n")[:-1]} - {b""}
+    return (resolution == "daily") == (starts <= {b"00:00"})
+
+
+def _format(resolution: str, kind: str, proof: str) -> Format:
+    long = resolution in ("hour", "daily")
+    table = f"{'bars' if kind == 'trade' else 'quote_bars'}/{INTERVAL[resolution]}"
+    unit = {"daily": "days", "hour": "hours", "minute": "minutes", "second": "seconds"}[resolution]
+    return Format(
+        name=f"lean-{resolution}-{kind}",
+        title=f"LEAN {unit} of {'trades' if kind == 'trade' else 'quotes'}: shares, indices, currencies, coins",
+        tables=(table,),
+        proof=proof,
+        recognises=lambda sample: (_knows_long if long else _knows_day)(sample, resolution, kind),
+        read=lambda source, options: (_read_long if long else _read_day)(source, options, kind),
+    )
+
+
+LEAN_BARS = (
+    _format("minute", "trade", "A: 36 days of shares, the SPX index, Coinbase and Binance futures"),
+    _format("minute", "quote", "A: days of shares, Oanda, Coinbase and Binance futures"),
+    _format("second", "trade", "A: SPY 2013-10-07"),
+    _format("second", "quote", "A: SPY 2013-10-07"),
+    _format("hour", "trade", "A: SPY 1998 to 2021"),
+    _format("hour", "quote", "A: Oanda EURUSD 2007 to 2018"),
+    _format("daily", "trade", "A: 11 shares and funds 1998 to 2021, Coinbase BTCUSD"),
+    _format("daily", "quote", "A: Oanda GBPUSD 2007 to 2018"),
+)

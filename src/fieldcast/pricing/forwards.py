@@ -1,0 +1,483 @@
+"""Forward and discount factor of every expiry, from the options themselves.
+
+European calls and puts of one strike satisfy C − P = D (F − K): a line in K with slope −D that crosses zero at F. The line is
+fitted to the mids of quotes on both sides, each pair weighted by its combined half spread; it starts from the median of
+slopes over half the range (Theil and Sen), so that half the pairs may be wrong, and ends with Tukey's biweight. Its interval
+takes the pairs' errors as independent; beside it stand the bounds that hold without any statistics, those at which somebody
+could trade: for every pair (C_bid − P_ask)/D + K ≤ F ≤ (C_ask − P_bid)/D + K.
+
+A short expiry fixes F well and D hardly at all (a cent of error over a day is a rate of several per cent), so where the implied
+rate's interval is wider than `max_rate_width`, or the rate stands far from the median of the expiries around it, the discount
+factor comes from the expiries that do resolve it: the mean of their rates by precision and nearness in the logarithm of time.
+
+American pairs carry two early-exercise premiums. They are de-Americanised: each mid is lowered by the difference of American and
+European model prices at the volatility of the strike's out-of-the-money side, the line is fitted again, and so on until F stands
+still. A known dividend schedule needs no options: `forward_from_dividends`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fieldcast.ground.errors import InvalidInput
+from fieldcast.ground.reasons import Reason
+from fieldcast.pricing.quotes import DAY_COUNTS, ChainQuotes
+
+Floats = NDArray[np.float64]
+# american_price(spot, strike, years, rate, dividend_yield, sigma, is_call) and the other way round for Black's
+Premium = Callable[[float, Floats, float, float, float, Floats, bool], Floats]
+
+NODES = 14  # strikes an expiry and side at which American prices are computed
+PARITY, DEAMERICANISED, DIVIDENDS = "put-call parity", "put-call parity, de-Americanised", "dividend schedule"
+
+
+@dataclass(frozen=True)
+class ForwardRules:
+    """How forwards are found.
+
+    Parameters
+    ----------
+    day_count : one of `DAY_COUNTS`, calendar days to the minute
+    fewest_pairs : strikes with a usable call and put
+    max_log_moneyness : of pairs that enter, about a first guess of the forward
+    max_pairs : the tightest of them, for American chains (each pair costs a few American prices an iteration); None: all
+    max_rate_width : half width of the rate's interval up to which an expiry's own discount factor is used
+    confidence : of the intervals
+    max_width : half width of the forward's interval over the forward, above which the expiry is refused
+    iterations, tolerance : of de-Americanising; it stops when every forward moves by less than `tolerance` of itself or than a
+        tenth of its own half interval
+    """
+
+    day_count: str = "ACT/365"
+    fewest_pairs: int = 5
+    max_log_moneyness: float = 0.25
+    max_pairs: int | None = 30
+    max_rate_width: float = 0.003
+    confidence: float = 0.95
+    max_width: float = 0.01
+    iterations: int = 12
+    tolerance: float = 1e-6
+
+    def __post_init__(self) -> None:
+        if self.day_count not in DAY_COUNTS:
+            raise InvalidInput(f"expected a day count of {', '.join(DAY_COUNTS)}, found {self.day_count!r}")
+        if self.fewest_pairs < 3 or (self.max_pairs is not None and self.max_pairs < self.fewest_pairs):
+            raise InvalidInput("expected at least three pairs, and max_pairs not below fewest_pairs")
+        if not 0 < self.confidence < 1:
+            raise InvalidInput(f"expected a confidence between 0 and 1, found {self.confidence}")
+
+
+@dataclass(frozen=True)
+class Forward:
+    """Forward and discount factor of one expiry, with everything that says how good they are.
+
+    Parameters
+    ----------
+    series, root, expiry : which one; `expiry` in µs since 1970
+    as_of, spot : the snapshot
+    years, day_count : time to expiry
+    method : put-call parity, de-Americanised or not, or a dividend schedule
+    forward, forward_low, forward_high : price units; interval at `confidence`
+    tradable_low, tradable_high : outside these a pair of quotes would be an arbitrage; low above high: the quotes contradict each
+        other at this discount factor
+    discount, discount_low, discount_high : price of 1 at expiry
+    discount_source : `regression`, `pooled` (from expiries that resolve it), `given`, or `unresolved` (the regression's own
+        figure for want of a better one: use the forward, not the rate)
+    rate, rate_low, rate_high : −ln D / years, continuously compounded
+    carry : ln(F / spot) / years: rate less dividend and borrow yield; NaN without a spot
+    pairs, outliers : strikes used; of them without weight in the end
+    residual : weighted root mean square of C − P about the line, in price units
+    iterations : of de-Americanising; 0 for European
+    """
+
+    series: int
+    root: str
+    expiry: int
+    as_of: int
+    spot: float
+    years: float
+    day_count: str
+    method: str
+    forward: float
+    forward_low: float
+    forward_high: float
+    tradable_low: float
+    tradable_high: float
+    discount: float
+    discount_low: float
+    discount_high: float
+    discount_source: str
+    rate: float
+    rate_low: float
+    rate_high: float
+    carry: float
+    confidence: float
+    pairs: int
+    outliers: int
+    residual: float
+    iterations: int
+
+    @property
+    def dividend_yield(self) -> float:
+        """Rate less carry: what holding the underlying pays, borrow fee included."""
+        return self.rate - self.carry
+
+
+@dataclass(frozen=True)
+class Refused:
+    """An expiry without a usable answer, and why."""
+
+    series: int
+    root: str
+    expiry: int
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True)
+class Forwards:
+    """Every expiry of a snapshot, ascending."""
+
+    known: tuple[Forward, ...]
+    refused: tuple[Refused, ...]
+
+    def of_rows(self, chain: ChainQuotes) -> tuple[Floats, Floats, Floats]:
+        """Forward, discount factor and years of each row; NaN where the expiry was refused."""
+        table = np.full((3, max(chain.n_series, 1)), np.nan)
+        for one in self.known:
+            if one.series < table.shape[1]:
+                table[:, one.series] = one.forward, one.discount, one.years
+        return table[0][chain.series], table[1][chain.series], table[2][chain.series]
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Strikes of one expiry with both sides quoted."""
+
+    strike: Floats
+    call: Floats
+    put: Floats
+    call_half: Floats
+    put_half: Floats
+
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> _Pairs:
+        return _Pairs(*(part[rows] for part in (self.strike, self.call, self.put, self.call_half, self.put_half)))
+
+
+@dataclass(frozen=True)
+class _Line:
+    """value = D (F − strike)."""
+
+    forward: float
+    discount: float
+    forward_error: float
+    discount_error: float
+    outliers: int
+    residual: float
+    freedom: int
+
+
+def forward_from_dividends(
+    spot: float, rate: float, years: float, dividend_years: Sequence[float] = (), amounts: Sequence[float] = ()
+) -> float:
+    """F = (S − Σ dᵢ e^{−r tᵢ}) e^{rT} over the dividends that go ex before expiry.
+
+    Raises
+    ------
+    InvalidInput : lengths differ, a time is negative, or the dividends are worth more than the spot
+    """
+    if len(dividend_years) != len(amounts) or years < 0 or not spot > 0 or any(t < 0 for t in dividend_years):
+        raise InvalidInput("expected as many amounts as times, times at or above zero and a spot above zero")
+    paid = sum(a * float(np.exp(-rate * t)) for t, a in zip(dividend_years, amounts, strict=True) if t <= years)
+    if paid >= spot:
+        raise InvalidInput(f"expected dividends worth less than the spot {spot}, found {paid}")
+    return (spot - paid) * float(np.exp(rate * years))
+
+
+def implied_forwards(
+    chain: ChainQuotes, rules: ForwardRules | None = None, rates: Floats | None = None, premium: Premium | None = None
+) -> Forwards:
+    """Forward and discount factor of each expiry of the rows in `chain` (those that `judge` kept).
+
+    Parameters
+    ----------
+    chain : quotes fit for use
+    rates : (series,) known continuously compounded rates, NaN where unknown: D is then given and F alone is fitted
+    premium : early-exercise premium, American less European price, for tests; by default from `american_price`
+
+    Raises
+    ------
+    InvalidInput : American contracts without a spot, or European and American ones in one expiry
+    """
+    rules = rules or ForwardRules()
+    years = chain.years(rules.day_count)
+    done: list[tuple[Forward, _Pairs]] = []
+    refused: list[Refused] = []
+    order = np.argsort(chain.series, kind="stable")
+    bounds = np.searchsorted(chain.series[order], np.arange(chain.n_series + 1))
+    for series in range(chain.n_series):
+        rows = order[bounds[series] : bounds[series + 1]]
+        if rows.size == 0:
+            continue
+        root = chain.roots[series] if series < len(chain.roots) else ""
+        expiry, time = int(chain.expiry[rows[0]]), float(years[rows[0]])
+        american = bool(chain.american[rows[0]])
+        if chain.american[rows].any() != chain.american[rows].all():
+            raise InvalidInput(f"expected one exercise style in an expiry of {root}, found both")
+        if american and not chain.spot > 0:
+            raise InvalidInput("expected the underlying's price: American options need a spot to be de-Americanised")
+        if time <= 0:
+            refused.append(Refused(series, root, expiry, Reason.EXPIRED, "expires within half a minute of the snapshot"))
+            continue
+        pairs = _pairs(chain, rows, rules, american)
+        n = len(pairs.strike)
+        if n < rules.fewest_pairs:
+            text = f"{n} strikes with a usable call and put, {rules.fewest_pairs} are needed"
+            refused.append(Refused(series, root, expiry, Reason.FEW_ROWS, text))
+            continue
+        given = float(rates[series]) if rates is not None and series < len(rates) and np.isfinite(rates[series]) else None
+        stamp = _stamp(chain, series, root, expiry, time, rules, american)
+        done.append((_fitted(stamp, pairs, pairs.call - pairs.put, rules, given), pairs))
+    done = _pooled(done, [pair.call - pair.put for _, pair in done], rules)
+    if any(one.method == DEAMERICANISED for one, _ in done):
+        done = _deamericanised(done, rules, premium or early_exercise_premium)
+    known = []
+    for one, _ in done:
+        width = (one.forward_high - one.forward_low) / 2 / one.forward if one.forward > 0 else np.inf
+        if not width <= rules.max_width or not 0.2 < one.discount < 1.5:
+            text = f"forward {one.forward:.6g} ± {width:.2%}, discount factor {one.discount:.4f}"
+            refused.append(Refused(one.series, one.root, one.expiry, Reason.UNRESOLVED, text))
+        else:
+            known.append(one)
+    return Forwards(tuple(known), tuple(sorted(refused, key=lambda x: x.series)))
+
+
+def _stamp(
+    chain: ChainQuotes, series: int, root: str, expiry: int, years: float, rules: ForwardRules, american: bool
+) -> Forward:
+    nan = float("nan")
+    return Forward(
+        series, root, expiry, chain.as_of, chain.spot, years, rules.day_count, DEAMERICANISED if american else PARITY,
+        nan, nan, nan, nan, nan, nan, nan, nan, "regression", nan, nan, nan, nan, rules.confidence, 0, 0, nan, 0,
+    )
+
+
+def _pairs(chain: ChainQuotes, rows: NDArray[np.intp], rules: ForwardRules, american: bool) -> _Pairs:
+    """Strikes with both sides, near the strike at which call and put are worth the same."""
+    calls, puts = rows[chain.is_call[rows]], rows[~chain.is_call[rows]]
+    strike, at_call, at_put = np.intersect1d(chain.strike[calls], chain.strike[puts], return_indices=True)
+    calls, puts = calls[at_call], puts[at_put]
+    bid, ask = chain.bid, chain.ask
+    found = _Pairs(
+        strike, 0.5 * (bid[calls] + ask[calls]), 0.5 * (bid[puts] + ask[puts]),
+        0.5 * (ask[calls] - bid[calls]), 0.5 * (ask[puts] - bid[puts]),
+    )
+    if strike.size == 0:
+        return found
+    centre = strike[np.argmin(np.abs(found.call - found.put))]
+    found = found.take(np.abs(np.log(strike / centre)) <= rules.max_log_moneyness)
+    if american and rules.max_pairs is not None and len(found.strike) > rules.max_pairs:
+        near = np.argsort(np.abs(np.log(found.strike / centre)), kind="stable")[: 2 * rules.max_pairs]
+        near = near[np.argsort((found.call_half + found.put_half)[near], kind="stable")[: rules.max_pairs]]
+        found = found.take(np.sort(near))
+    return found
+
+
+def _line(pairs: _Pairs, value: Floats, discount: float | None) -> _Line:
+    """Robust weighted line through value = D (F − strike); with `discount` given, its crossing alone."""
+    strike, n = pairs.strike, len(pairs.strike)
+    half = pairs.call_half + pairs.put_half
+    half = np.maximum(half, max(1e-12, 0.1 * float(np.median(half))))  # a locked quote is not infinitely good
+    if discount is None:
+        gap = n // 2
+        slope = float(np.median((value[gap:] - value[: n - gap]) / (strike[gap:] - strike[: n - gap])))
+    else:
+        slope = -discount
+    level = float(np.median(value - slope * strike))
+    freedom = n - (2 if discount is None else 1)
+    centre = float(np.median(strike))
+    x = strike - centre
+    base = 1 / half**2
+    weight = base
+    for _ in range(25):
+        error = (value - level - slope * strike) / half
+        scale = max(1.4826 * float(np.median(np.abs(error))), 1e-9)
+        trust = np.clip(1 - (error / (4.685 * scale)) ** 2, 0, None) ** 2
+        weight = base * trust
+        total = weight.sum()
+        mean_x, mean_y = float((weight * x).sum() / total), float((weight * value).sum() / total)
+        spread = float((weight * (x - mean_x) ** 2).sum())
+        new = slope
+        if discount is None and spread > 0:
+            new = float((weight * (x - mean_x) * (value - mean_y)).sum()) / spread
+        moved = abs(new - slope) + abs(mean_y - new * (mean_x + centre) - level) / centre
+        slope, level = new, mean_y - new * (mean_x + centre)
+        if moved < 1e-13:
+            break
+    inside = trust > 0
+    error = value - level - slope * strike
+    freedom = max(1, freedom - int((~inside).sum()))
+    variance = float((weight * error**2).sum()) / freedom
+    # the crossing F = −level/slope; where F lies from the pairs' centre its error grows with that of the slope
+    forward = -level / slope if slope else float("nan")
+    slope_error = np.sqrt(variance / spread) if discount is None and spread > 0 else 0.0
+    at = forward - centre - mean_x
+    forward_error = float(np.sqrt(variance / total + (at * slope_error) ** 2)) / abs(slope) if slope else float("nan")
+    residual = float(np.sqrt((weight * error**2).sum() / total))
+    return _Line(forward, -slope, forward_error, float(slope_error), int((~inside).sum()), residual, freedom)
+
+
+def _fitted(
+    stamp: Forward, pairs: _Pairs, value: Floats, rules: ForwardRules, given: float | None, source: str = "given"
+) -> Forward:
+    """`stamp` with the line of `value` over the strikes in it; `given` is a rate."""
+    from scipy.special import stdtrit
+
+    years = stamp.years
+    line = _line(pairs, value, None if given is None else float(np.exp(-given * years)))
+    wide = float(stdtrit(line.freedom, 0.5 + rules.confidence / 2))
+    low, high = line.discount - wide * line.discount_error, line.discount + wide * line.discount_error
+    half = pairs.call_half + pairs.put_half
+    return replace(
+        stamp,
+        forward=line.forward,
+        forward_low=line.forward - wide * line.forward_error,
+        forward_high=line.forward + wide * line.forward_error,
+        tradable_low=float(((value - half) / line.discount + pairs.strike).max()),
+        tradable_high=float(((value + half) / line.discount + pairs.strike).min()),
+        discount=line.discount,
+        discount_low=low,
+        discount_high=high,
+        discount_source="regression" if given is None else source,
+        rate=_rate(line.discount, years),
+        rate_low=_rate(high, years),
+        rate_high=_rate(low, years),
+        carry=float(np.log(line.forward / stamp.spot) / years) if line.forward > 0 and stamp.spot > 0 else float("nan"),
+        pairs=len(pairs.strike),
+        outliers=line.outliers,
+        residual=line.residual,
+    )
+
+
+def _rate(discount: float, years: float) -> float:
+    return float(-np.log(discount) / years) if discount > 0 else float("inf")
+
+
+def _pooled(
+    done: list[tuple[Forward, _Pairs]], values: list[Floats], rules: ForwardRules, unclear: list[bool] | None = None
+) -> list[tuple[Forward, _Pairs]]:
+    """Where an expiry does not resolve its own rate, or stands out from those near it, the rate of the others."""
+    ones = [one for one, _ in done]
+    if unclear is None:
+        unclear = _unclear(ones, rules)
+    sure = [one for one, doubtful in zip(ones, unclear, strict=True) if not doubtful]
+    result = []
+    for (one, pairs), value, doubtful in zip(done, values, unclear, strict=True):
+        if not doubtful:
+            result.append((one, pairs))
+        elif not sure:
+            result.append((replace(one, discount_source="unresolved"), pairs))
+        else:
+            result.append((_fitted(one, pairs, value, rules, _near_rate(one.years, sure), "pooled"), pairs))
+    return result
+
+
+def _unclear(ones: list[Forward], rules: ForwardRules) -> list[bool]:
+    """Expiries whose own rate is not to be used: too wide an interval, or far from the median of four or more others near it."""
+    half = [(one.rate_high - one.rate_low) / 2 for one in ones]
+    unclear = [one.discount_source != "given" and not w <= rules.max_rate_width for one, w in zip(ones, half, strict=True)]
+    sure = [i for i, doubtful in enumerate(unclear) if not doubtful]
+    for i in sure:
+        near = sorted((j for j in sure if j != i), key=lambda j: abs(float(np.log(ones[j].years / ones[i].years))))[:8]
+        if len(near) >= 4 and ones[i].discount_source != "given":
+            middle = float(np.median([ones[j].rate for j in near]))
+            unclear[i] = abs(ones[i].rate - middle) > 2 * rules.max_rate_width + half[i]
+    return unclear
+
+
+def _near_rate(years: float, sure: list[Forward]) -> float:
+    """Mean of the resolved rates, by precision (a tenth of a per cent at best) and nearness in the logarithm of time."""
+    apart = np.log(np.array([one.years for one in sure]) / years)
+    error = np.array([(one.rate_high - one.rate_low) / 2 for one in sure])
+    exponent = -0.5 * (apart / 0.7) ** 2 - np.log(error**2 + 1e-6)
+    return float(np.average([one.rate for one in sure], weights=np.exp(exponent - exponent.max())))
+
+
+def early_exercise_premium(
+    spot: float, strike: Floats, years: float, rate: float, dividend_yield: float, sigma: Floats, is_call: bool
+) -> Floats:
+    """American less European price, at or above zero.
+
+    A put is worth exercising early for the interest on its strike, a call for the dividends: without either the premium is 0.
+    (With both rates below zero there can be a band of exercise; its worth is left out.)
+    """
+    if (dividend_yield if is_call else rate) <= 0:
+        return np.zeros(np.shape(strike))
+    from fieldcast.pricing.american import american_price
+    from fieldcast.pricing.black76 import black76_price
+
+    forward, discount = spot * np.exp((rate - dividend_yield) * years), np.exp(-rate * years)
+    at, level = _nodes(np.asarray(strike, np.float64), np.asarray(sigma, np.float64))
+    held = np.asarray(black76_price(forward, at, years, discount, level, is_call))
+    early = np.asarray(american_price(spot, at, years, rate, dividend_yield, level, is_call))
+    gap = np.maximum(early - held, 0.0)
+    if len(at) == len(strike) and np.array_equal(at, strike):
+        return np.asarray(gap)
+    from scipy.interpolate import PchipInterpolator
+
+    return np.asarray(np.maximum(PchipInterpolator(at, gap)(strike), 0.0))
+
+
+def _nodes(strike: Floats, sigma: Floats) -> tuple[Floats, Floats]:
+    """Strikes at which premiums are computed; between them the premium is smooth (all of them where there are few).
+
+    The volatility of a node is the median of five strikes around it: one bad quote must not bend its neighbours.
+    """
+    if len(strike) <= NODES:
+        return strike, sigma
+    order = np.argsort(strike, kind="stable")
+    sorted_strike, sorted_sigma = strike[order], sigma[order]
+    _, first = np.unique(sorted_strike, return_index=True)
+    chosen = first[np.unique(np.linspace(0, len(first) - 1, NODES).round().astype(np.int64))]
+    window = np.clip(chosen[:, None] + np.arange(-2, 3), 0, len(strike) - 1)
+    return sorted_strike[chosen], np.median(sorted_sigma[window], axis=1)
+
+
+def _deamericanised(done: list[tuple[Forward, _Pairs]], rules: ForwardRules, premium: Premium) -> list[tuple[Forward, _Pairs]]:
+    """Fit, price the right to exercise early, take it off the quotes, and fit again until the forwards stand still."""
+    from fieldcast.pricing.implied import implied_volatility
+
+    current = done
+    gone = [(np.zeros(len(p.strike)), np.zeros(len(p.strike))) for _, p in done]  # premium of call, of put
+    for iteration in range(1, rules.iterations + 1):
+        values, fits = [], []
+        for i, (one, pairs) in enumerate(current):
+            call, put = pairs.call - gone[i][0], pairs.put - gone[i][1]
+            if one.method == DEAMERICANISED and one.forward > 0 and 0 < one.discount < 2:
+                upper = pairs.strike >= one.forward
+                price = np.maximum(np.where(upper, call, put), 1e-9 * pairs.strike)
+                sigma = np.asarray(implied_volatility(price, one.forward, pairs.strike, one.years, one.discount, upper)[0])
+                usable = np.isfinite(sigma) & (sigma > 0)
+                if usable.any():
+                    sigma = np.where(usable, sigma, float(np.median(sigma[usable])))
+                    of = (one.spot, pairs.strike, one.years, one.rate, one.dividend_yield, sigma)
+                    gone[i] = premium(*of, True), premium(*of, False)
+            value = pairs.call - gone[i][0] - pairs.put + gone[i][1]
+            given = one.rate if one.discount_source == "given" else None
+            values.append(value)
+            fits.append((replace(_fitted(one, pairs, value, rules, given), iterations=iteration), pairs))
+        # who lends a rate to whom is settled by the third round, or it would flip for ever
+        pooled = None if iteration < 3 else [one.discount_source in ("pooled", "unresolved") for one, _ in current]
+        new = _pooled(fits, values, rules, pooled)
+        still = all(
+            abs(a.forward - b.forward) <= max(rules.tolerance * a.forward, 0.1 * (a.forward_high - a.forward))
+            for (a, _), (b, _) in zip(new, current, strict=True)
+        )
+        current = new
+        if still and iteration > 1:
+            break
+    return current

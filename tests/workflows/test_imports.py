@@ -1,0 +1,151 @@
+"""Files and folders into a workspace: recognised, counted, resumed, refused."""
+
+from __future__ import annotations
+
+import gzip
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from fieldcast.data import list_instruments
+from fieldcast.data.importing import import_sources
+from fieldcast.ground import ConflictError, InvalidInput, ManualClock, Settings
+from fieldcast.market import sessions_between
+from fieldcast.workflows import Workspace, check_data, import_data, open_workspace, show_data
+
+NOW = datetime(2020, 6, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path):
+    with open_workspace(settings=Settings(home=tmp_path / "home"), clock=ManualClock(NOW)) as opened:
+        yield opened
+
+
+def daily(first: date, last: date, price: float = 100.0) -> pl.DataFrame:
+    days = sessions_between("XNYS", first, last)["session"]
+    n = pl.int_range(len(days), eager=True)
+    close = price + 0.25 * (n % 7)
+    return pl.DataFrame(
+        {"Date": days, "Open": close + 0.1, "High": close + 1, "Low": close - 1, "Close": close, "Volume": 1000 + n}
+    )
+
+
+YEAR = daily(date(2019, 1, 2), date(2019, 12, 31))
+
+
+def test_a_file_of_daily_bars_is_stored_and_judged(workspace: Workspace, tmp_path: Path) -> None:
+    YEAR.write_csv(tmp_path / "spy.csv")
+    found = import_data(workspace, tmp_path / "spy.csv", "ARCX:SPY", kind="etf")
+    (file,) = found.report.files
+    assert (file.format, file.rows_read, file.rows_kept) == ("table", 252, 252)
+    assert file.quality is not None
+    assert file.quality.score == 1.0
+    assert found.report.tables["bars/1d"].added == 252
+    assert [item.id for item in list_instruments(workspace.ledger)] == ["ARCX:SPY"]
+    assert "table" in found._repr_html_()
+
+
+def test_the_same_file_again_is_passed_over_and_with_other_words_is_not(workspace: Workspace, tmp_path: Path) -> None:
+    YEAR.write_csv(tmp_path / "spy.csv")
+    import_data(workspace, tmp_path / "spy.csv", "ARCX:SPY")
+    again = import_data(workspace, tmp_path / "spy.csv", "ARCX:SPY")
+    assert again.passed_over == (tmp_path / "spy.csv",)
+    assert again.report.files == ()
+    anew = import_data(workspace, tmp_path / "spy.csv", "ARCX:SPY", again=True)
+    assert anew.report.tables["bars/1d"].unchanged == 252
+    other = import_data(workspace, tmp_path / "spy.csv", "ARCX:OTHER")
+    assert other.report.tables["bars/1d"].added == 252
+
+
+def test_a_folder_goes_on_after_a_bad_file_and_leaves_strangers_alone(workspace: Workspace, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    (folder / "deep").mkdir(parents=True)
+    YEAR.write_csv(folder / "a.csv")
+    YEAR.with_columns(Close=-pl.col("Close")).write_csv(folder / "b.csv")
+    later = daily(date(2020, 1, 2), date(2020, 3, 31))
+    (folder / "deep" / "c.csv.gz").write_bytes(gzip.compress(later.write_csv().encode()))
+    (folder / "readme.txt").write_text("nothing of interest")
+    seen: list[tuple[str, int, int]] = []
+    found = import_data(workspace, folder, "ARCX:SPY", progress=lambda *step: seen.append(step))
+    assert [file.path.name for file in found.report.files] == ["a.csv", "c.csv.gz"]
+    (failure,) = found.report.failures
+    assert failure.path.name == "b.csv"
+    assert "252 of 252" in failure.message
+    assert found.exit_code == 2
+    assert [path.name for path in found.unknown] == ["readme.txt"]
+    assert seen[-1] == ("Files into the store", 3, 3)
+    assert workspace.store.read("ARCX:SPY").height == 252 + later.height
+    # what was refused is tried again, what was stored is not
+    again = import_data(workspace, folder, "ARCX:SPY")
+    assert (len(again.passed_over), len(again.report.files), len(again.report.failures)) == (2, 0, 1)
+
+
+def test_a_folder_of_one_file_a_ticker_takes_the_tickers_from_the_names(workspace: Workspace, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    for name in ("brk-b_1d.csv", "AAPL.csv", "NA_daily.csv"):
+        YEAR.write_csv(folder / name)
+    found = import_data(workspace, folder, "XNAS:{name}")
+    assert [file.instruments[0].id for file in found.report.files] == ["XNAS:AAPL", "XNAS:NA", "XNAS:BRK-B"]
+    assert workspace.store.read("XNAS:NA").height == 252
+
+
+def test_a_single_bad_file_raises(workspace: Workspace, tmp_path: Path) -> None:
+    YEAR.with_columns(Close=-pl.col("Close")).write_csv(tmp_path / "b.csv")
+    with pytest.raises(InvalidInput, match="252 of 252"):
+        import_data(workspace, tmp_path / "b.csv", "ARCX:SPY")
+    assert list_instruments(workspace.ledger) == ()
+
+
+def test_small_files_are_stored_together_and_overlapping_ones_one_after_the_other(workspace: Workspace, tmp_path: Path) -> None:
+    from fieldcast.data import Options
+    from fieldcast.market import default_instrument
+
+    appended: list[int] = []
+    store = workspace.store
+    append = store.append
+
+    def counted(rows, lineage, **others):
+        appended.append(rows.height)
+        return append(rows, lineage, **others)
+
+    store.append = counted  # type: ignore[method-assign]
+    files = []
+    for name in ("A", "B", "C"):
+        YEAR.write_csv(tmp_path / f"{name}.csv")
+        files.append((tmp_path / f"{name}.csv", Options(now=NOW, instrument=default_instrument(f"XNAS:{name}", "equity"))))
+    report = import_sources(files, store=store)
+    assert appended == [3 * 252]
+    assert report.tables["bars/1d"].added == 3 * 252
+    assert "3 files sha256:" in store.lineage("XNAS:A")[0].source
+    restated = YEAR.with_columns(Close=pl.col("Close") + 0.01)
+    restated.write_csv(tmp_path / "D.csv")
+    later = Options(now=NOW.replace(hour=5), instrument=default_instrument("XNAS:A", "equity"))
+    report = import_sources([(tmp_path / "A.csv", later), (tmp_path / "D.csv", later)], store=store)
+    assert appended[1:] == [252, 252]                     # the second restates the first: never in one append
+    assert (report.tables["bars/1d"].unchanged, report.tables["bars/1d"].restated) == (252, 252)
+
+
+def test_a_file_that_changes_what_the_catalogue_was_told_is_refused(workspace: Workspace, tmp_path: Path) -> None:
+    YEAR.write_csv(tmp_path / "a.csv")
+    import_data(workspace, tmp_path / "a.csv", "XETR:SAP", calendar="XETR", currency="EUR")
+    with pytest.raises(ConflictError, match="as in the catalogue"):
+        import_data(workspace, tmp_path / "a.csv", "XETR:SAP", currency="USD")
+
+
+def test_rows_are_shown_as_they_were_known_and_plotted(workspace: Workspace, tmp_path: Path) -> None:
+    YEAR.write_csv(tmp_path / "spy.csv")
+    import_data(workspace, tmp_path / "spy.csv", "ARCX:SPY", kind="etf")
+    june = {"first": date(2019, 6, 3), "last": date(2019, 6, 28)}
+    shown = show_data(workspace, "ARCX:SPY", **june, rows=3, plot=tmp_path / "out" / "spy.html")
+    assert (shown.height, shown.rows.height) == (20, 3)
+    assert shown.rows["ts"].max() == datetime(2019, 6, 28, 20, tzinfo=UTC)
+    page = (tmp_path / "out" / "spy.html").read_text(encoding="utf-8")
+    assert "candlestick" in page
+    assert "raw prices" in page
+    with pytest.raises(InvalidInput, match="table of bars"):
+        show_data(workspace, "ARCX:SPY", table="macro", plot=tmp_path / "x.html")
+    assert check_data(workspace, "ARCX:SPY").as_dict()["interval"] == "1d"
