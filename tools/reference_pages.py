@@ -24,18 +24,18 @@ FILES = """# File formats
 What `fieldcast data import` reads. A file's format is recognised by its name and first bytes; `--format NAME` says it where two
 would do. Plain, `.gz` and (where a vendor ships them) `.zip` files are read alike.
 
-Evidence class A: bytes captured from the vendor; B: the vendor's documented schema. Each format has been run on what the last column
-names, and on thousands of damaged copies of it: a bad row is quarantined and counted, a bad file refused, and nothing that is not a
-finite positive price is ever stored as one.
+Evidence class A: bytes captured from the vendor; B: the vendor's documented schema. Each format has been run on what the last
+column names, and on thousands of damaged copies of it: a bad row is quarantined and counted, a bad file refused, and nothing that
+is not a finite positive price is ever stored as one.
 
 """
 
 STORE = """# Tables of the store
 
-Every table has `ts` (when the row's event ended) and `available_at` (when it could first be known, never before `ts`), both in UTC.
-A row is identified by its key; a restatement is a second row with the same key and a later `available_at`, and a read returns the
-last one known at its `as_of`. The unknown is null with a code in `reasons`. Prices are in the instrument's currency, sizes in its
-units, fractions are fractions.
+Every table has `ts` (when the row's event ended) and `available_at` (when it could first be known, never before `ts`), both in
+UTC. A row is identified by its key; a restatement is a second row with the same key and a later `available_at`, and a read
+returns the last one known at its `as_of`. The unknown is null with a code in `reasons`. Prices are in the instrument's currency,
+sizes in its units, fractions are fractions.
 
 """
 

@@ -11,9 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import get_args
 
-from pydantic import SecretStr
-
 import pytest
+from pydantic import SecretStr
 
 from fieldcast.ground import Settings
 
@@ -32,7 +31,8 @@ def _tool(name: str) -> ModuleType:
 @pytest.mark.parametrize("name", ["reason-codes.md", "formats.md", "store-tables.md"])
 def test_a_page_of_a_registry_is_up_to_date(name: str) -> None:
     tool = _tool("reference_pages")
-    assert (tool.FOLDER / name).read_text(encoding="utf-8") == tool.PAGES[name](), "run: .venv/bin/python tools/reference_pages.py"
+    found = (tool.FOLDER / name).read_text(encoding="utf-8")
+    assert found == tool.PAGES[name](), "run: .venv/bin/python tools/reference_pages.py"
 
 
 def test_the_page_of_settings_names_every_key_with_its_default() -> None:

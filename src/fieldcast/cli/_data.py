@@ -36,6 +36,9 @@ def data_import(
     zone: Annotated[str | None, typer.Option("--zone", help="Zone of times without one, such as America/New_York.")] = None,
     stamp: Annotated[str | None, typer.Option("--stamp", help="Whether a bar's time is its start or its end.")] = None,
     date_format: Annotated[str | None, typer.Option("--date-format", help="strptime format of dates.")] = None,
+    map_files: Annotated[
+        Path | None, typer.Option("--map-files", help="Folder of LEAN map files: which company a ticker meant when.")
+    ] = None,
     calendar: Annotated[str | None, typer.Option("--calendar", help="Calendar [default: by kind].")] = None,
     currency: Annotated[str | None, typer.Option("--currency", help="ISO 4217 [default: USD].")] = None,
     tick: Annotated[str | None, typer.Option("--tick", help="Smallest price step [default: by kind].")] = None,
@@ -63,6 +66,7 @@ def data_import(
             zone=zone,
             stamp=stamp,
             date_format=date_format,
+            map_files=map_files,
             calendar=calendar,
             currency=currency,
             tick=tick,

@@ -102,6 +102,8 @@ def refuse_unfit(file: str, format: str, parsed: Parsed, report: CleaningReport)
     """
     read = parsed.rows.height + parsed.rejects.height
     unfit = read - report.rows_out
+    if not read and parsed.notes:      # the reader says why a whole file has nothing to store
+        return
     if read and unfit <= MOST_UNFIT * read:
         return
     counts = ", ".join(f"{reason} {count}" for reason, count in _removed(parsed, report).items()) or "no rows at all"

@@ -76,7 +76,8 @@ def check_daily(
     first, last = own["ts"].min(), own["ts"].max()
     vendor = daily.filter(pl.col("ts").is_between(first, last)) if own.height else daily.clear()
     values = [*PRICES, "volume"]
-    both = own.join(vendor.select("instrument", "ts", *(pl.col(name).alias(f"v_{name}") for name in values)), on=["instrument", "ts"])
+    theirs = vendor.select("instrument", "ts", *(pl.col(name).alias(f"v_{name}") for name in values))
+    both = own.join(theirs, on=["instrument", "ts"])
     if both.is_empty():
         raise MissingData("expected sessions that have both minutes and a daily bar, found none")
     differences = [((pl.col(name) / pl.col(f"v_{name}") - 1) * 1e4).alias(f"{name}_bps") for name in PRICES]
@@ -84,6 +85,5 @@ def check_daily(
     compared = both.with_columns(*differences, volume_ratio=ratio, whole=~has_reason(Reason.MISSING_BARS)).with_columns(
         within=pl.all_horizontal((pl.col(f"{name}_bps").abs() <= tolerance_bps).fill_null(value=False) for name in PRICES)
     )
-    return DailyCheck(
-        compared.select(list(COMPARED)).sort("instrument", "ts"), vendor.height - both.height, own.height - both.height, tolerance_bps
-    )
+    shown = compared.select(list(COMPARED)).sort("instrument", "ts")
+    return DailyCheck(shown, vendor.height - both.height, own.height - both.height, tolerance_bps)

@@ -22,6 +22,7 @@ Floats = NDArray[np.float64]
 
 (PRICE, DELTA, GAMMA, VEGA, THETA, RHO, VANNA, CHARM, VOMMA, SPEED, ZOMMA, COLOR, VETA, ULTIMA) = range(14)
 WIDTH = 14
+INSTANT = 1e-9  # years, 30 milliseconds: a discount factor over less time says nothing of a rate, which is read as 0
 SMALLEST = 1e-80  # a total volatility below it is taken at its limit 0
 BLOCK = 256  # options at a time: their 25 rows stay in the first-level cache
 OUT = 10
@@ -128,7 +129,7 @@ def greeks_of_one(spot, strike, years, rate, carry, growth, discount, sigma, is_
     n = n1 / ROOT_TWO_PI
     value = otm_value(a, b, x, s) if s >= SMALLEST else 0.0
     if sign * x > 0.0:
-        value += max(0.0, sign * (a - b))
+        value += discount * abs(spot - strike) if growth == discount else max(0.0, sign * (a - b))
     out[PRICE] = value
     out[DELTA] = sign * growth * p1
     out[RHO] = -years * value if is_forward else sign * years * b * p2
@@ -174,7 +175,7 @@ def market_of(rate, carry, years, is_forward):  # type: ignore[no-untyped-def]
     """(rate, carry, growth, discount) of one option; for Black-76 the column `rate` holds the discount factor."""
     if not is_forward:
         return rate, carry, math.exp(-carry * years), math.exp(-rate * years)
-    implied = -math.log(rate) / years if rate > 0.0 and years > 0.0 else (0.0 if rate > 0.0 else np.nan)
+    implied = np.nan if not rate > 0.0 else (-math.log(rate) / years if years >= INSTANT else 0.0)
     return implied, implied, rate, rate
 
 
@@ -224,7 +225,8 @@ def greeks_of_block(many, held):  # type: ignore[no-untyped-def]
         value = abs(tail_a - tail_b) if same else least - (tail_a + tail_b)
         p1 = a - tail_a if sign * d1 > 0.0 else tail_a  # a * Phi(sign * d1)
         p2 = b - tail_b if sign * d2 > 0.0 else tail_b
-        value = value + abs(a - b) if sign * x > 0.0 else value
+        apart = discount * abs(spot - strike) if growth == discount else abs(a - b)  # exact for Black-76
+        value = value + apart if sign * x > 0.0 else value
         delta = sign * growth * (p1 / a)
         n = n1 * (1.0 / ROOT_TWO_PI)
         gamma = growth * n * inverse / spot
@@ -271,7 +273,10 @@ def take(column, step, start, many, row, held):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def fill_greeks(spot, strike, years, rate, carry, sigma, is_call, steps, is_forward, first, last, out):  # type: ignore[no-untyped-def]
-    """Fill out (14, n) for options first … last - 1; returns the first row that is not valid, or -1."""
+    """Fill out (1, n) with prices or (14, n) with all, for options first … last - 1.
+
+    Returns the first row of a block that holds one which is not valid, or -1.
+    """
     held = np.empty((DOUBT + 1) * BLOCK)
     one = np.empty(WIDTH)
     for start in range(first, last, BLOCK):
@@ -302,7 +307,7 @@ def fill_greeks(spot, strike, years, rate, carry, sigma, is_call, steps, is_forw
         if not is_forward:
             exponentials_of_block(many, held)
         greeks_of_block(many, held)
-        for k in range(WIDTH):
+        for k in range(out.shape[0]):
             part = out[k, start : start + many]
             for i in range(many):
                 part[i] = held[(OUT + k) * BLOCK + i]
@@ -312,28 +317,6 @@ def fill_greeks(spot, strike, years, rate, carry, sigma, is_call, steps, is_forw
                     held[i], held[i + BLOCK], held[i + 2 * BLOCK], held[i + 3 * BLOCK], held[i + 4 * BLOCK], held[i + 5 * BLOCK],
                     held[i + 6 * BLOCK], held[i + 7 * BLOCK], held[i + 8 * BLOCK] > 0.0, is_forward, one,
                 )  # fmt: skip
-                for k in range(WIDTH):
+                for k in range(out.shape[0]):
                     out[k, start + i] = one[k]
-    return -1
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def fill_prices(spot, strike, years, rate, carry, sigma, is_call, steps, is_forward, first, last, out):  # type: ignore[no-untyped-def]
-    """Fill out (n,) with prices for options first … last - 1; returns the first row that is not valid, or -1."""
-    for i in range(first, last):
-        s0 = spot[i * steps[0]]
-        k0 = strike[i * steps[1]]
-        t0 = years[i * steps[2]]
-        v0 = sigma[i * steps[5]]
-        r0, c0, growth, discount = market_of(rate[i * steps[3]], carry[i * steps[4]], t0, is_forward)
-        if not valid(s0, k0, t0, r0, c0, v0):
-            return i
-        a = s0 * growth
-        b = k0 * discount
-        x = log_ratio(s0, k0) + (r0 - c0) * t0
-        s = v0 * math.sqrt(t0)
-        value = otm_value(a, b, x, s) if s >= SMALLEST else 0.0
-        if x != 0.0 and (x > 0.0) == is_call[i * steps[6]]:
-            value += abs(a - b)
-        out[i] = value
     return -1

@@ -36,7 +36,8 @@ from fieldcast.pricing._kernels import (
 OK, BELOW_INTRINSIC, ABOVE_MAXIMUM, AT_INTRINSIC, EXPIRED, NOT_A_NUMBER = range(6)
 ROUNDING = 4.0 * 2.220446049250313e-16  # of the price: how much of an in-the-money price is rounding, not time value
 ROOT_THREE = 1.7320508075688772
-STEPS = 6
+STEPS = 8
+TINY = 1e-290  # of beta: below it only the logarithm is sure
 SETTLED = 1e-5  # relative size of a step whose successor, of fourth order, would be below the precision of a double
 
 
@@ -146,8 +147,11 @@ def householder(step, h2, h3):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def total_volatility(beta, gap, x):  # type: ignore[no-untyped-def]
-    """s with b(x, s) = beta, for x <= 0 < beta; gap = exp(x/2) - beta > 0, given apart because it must not cancel."""
+def total_volatility(beta, log_beta, gap, x):  # type: ignore[no-untyped-def]
+    """s with b(x, s) = beta, for x <= 0 <= beta; gap = exp(x/2) - beta > 0, given apart because it must not cancel.
+
+    log_beta is read where beta is small, which may be too small for a double.
+    """
     top = math.exp(0.5 * x)
     branch = 1
     if x == 0.0:
@@ -163,7 +167,7 @@ def total_volatility(beta, gap, x):  # type: ignore[no-untyped-def]
             b_l, v_l = value_and_slope(x, s_l)
             if beta < b_l:
                 branch = 0
-                s = from_lower_branch(beta, x, s_l, b_l, v_l)
+                s = x / -math.sqrt(-2.0 * log_beta) if beta < TINY else from_lower_branch(beta, x, s_l, b_l, v_l)
             else:
                 control = control_at(0.0, 0.0, b_l, b_c, s_l, s_c, 1.0 / v_l, 1.0 / v_c, False)
                 s = rational_cubic(beta, b_l, b_c, s_l, s_c, 1.0 / v_l, 1.0 / v_c, control)
@@ -176,7 +180,6 @@ def total_volatility(beta, gap, x):  # type: ignore[no-untyped-def]
             else:
                 branch = 2
                 s = from_upper_branch(beta, gap, x, s_u, b_u, top)
-    log_beta = math.log(beta) if branch == 0 else 0.0
     log_gap = math.log(gap) if branch == 2 else 0.0
     for _ in range(STEPS):
         h = x / s
@@ -218,6 +221,9 @@ def implied_of_one(price, forward, strike, years, discount, is_call):  # type: i
         return np.nan, NOT_A_NUMBER
     if years == 0.0:
         return np.nan, EXPIRED
+    maximum = discount * (forward if is_call else strike)
+    if price >= maximum:
+        return np.nan, ABOVE_MAXIMUM
     in_the_money = forward - strike if is_call else strike - forward
     value = price
     if in_the_money > 0.0:
@@ -230,11 +236,10 @@ def implied_of_one(price, forward, strike, years, discount, is_call):  # type: i
         return np.nan, BELOW_INTRINSIC
     elif price == 0.0:
         return np.nan, AT_INTRINSIC
-    maximum = discount * (forward if is_call else strike)
-    if price >= maximum:
-        return np.nan, ABOVE_MAXIMUM
     unit = math.sqrt(forward) * math.sqrt(strike) * discount
-    s = total_volatility(value / unit, (maximum - price) / unit, -abs(log_ratio(forward, strike)))
+    beta = value / unit
+    log_beta = math.log(beta) if beta > TINY else math.log(value) - math.log(unit)
+    s = total_volatility(beta, log_beta, (maximum - price) / unit, -abs(log_ratio(forward, strike)))
     return s / math.sqrt(years), OK
 
 

@@ -52,9 +52,9 @@ def black76_price(
     from fieldcast.pricing import _kernels_greeks as kernels
 
     given = gather_black76(forward, strike, years, discount, sigma, is_call)
-    prices = np.empty(given.size)
+    prices = np.empty((1, given.size))
     bad = spread(
-        lambda first, last: int(kernels.fill_prices(*given.columns, given.is_call, given.steps, True, first, last, prices)),
+        lambda first, last: int(kernels.fill_greeks(*given.columns, given.is_call, given.steps, True, first, last, prices)),
         given.size,
     )
     if bad >= 0:

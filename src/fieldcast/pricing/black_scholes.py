@@ -47,9 +47,9 @@ def bsm_price(
     from fieldcast.pricing import _kernels_greeks as kernels
 
     given = gather(dict(zip(NAMES, (spot, strike, years, rate, dividend_yield, sigma), strict=True)), is_call)
-    prices = np.empty(given.size)
+    prices = np.empty((1, given.size))
     bad = spread(
-        lambda first, last: int(kernels.fill_prices(*given.columns, given.is_call, given.steps, False, first, last, prices)),
+        lambda first, last: int(kernels.fill_greeks(*given.columns, given.is_call, given.steps, False, first, last, prices)),
         given.size,
     )
     if bad >= 0:

@@ -11,8 +11,8 @@ rate's interval is wider than `max_rate_width`, or the rate stands far from the 
 factor comes from the expiries that do resolve it: the mean of their rates by precision and nearness in the logarithm of time.
 
 American pairs carry two early-exercise premiums. They are de-Americanised: each mid is lowered by the difference of American and
-European model prices at the volatility of the strike's out-of-the-money side, the line is fitted again, and so on until F stands
-still. A known dividend schedule needs no options: `forward_from_dividends`.
+European model prices at the volatility of the strike's out-of-the-money side, the line is fitted again, and so on until the rate
+that the premiums assume is the one that the line implies. A known dividend schedule needs no options: `forward_from_dividends`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ Floats = NDArray[np.float64]
 # american_price(spot, strike, years, rate, dividend_yield, sigma, is_call) and the other way round for Black's
 Premium = Callable[[float, Floats, float, float, float, Floats, bool], Floats]
 
+START = 0.04  # rate at which the search for an American expiry's own rate starts; the answer does not depend on it
 NODES = 14  # strikes an expiry and side at which American prices are computed
 PARITY, DEAMERICANISED, DIVIDENDS = "put-call parity", "put-call parity, de-Americanised", "dividend schedule"
 
@@ -48,8 +49,8 @@ class ForwardRules:
     max_rate_width : half width of the rate's interval up to which an expiry's own discount factor is used
     confidence : of the intervals
     max_width : half width of the forward's interval over the forward, above which the expiry is refused
-    iterations, tolerance : of de-Americanising; it stops when every forward moves by less than `tolerance` of itself or than a
-        tenth of its own half interval
+    iterations, tolerance : of de-Americanising; it stops when the rate that goes in and the one that comes out differ by less
+        than `tolerance` and a fiftieth of the interval
     """
 
     day_count: str = "ACT/365"
@@ -59,8 +60,8 @@ class ForwardRules:
     max_rate_width: float = 0.003
     confidence: float = 0.95
     max_width: float = 0.01
-    iterations: int = 12
-    tolerance: float = 1e-6
+    iterations: int = 10
+    tolerance: float = 1e-5
 
     def __post_init__(self) -> None:
         if self.day_count not in DAY_COUNTS:
@@ -91,7 +92,7 @@ class Forward:
     carry : ln(F / spot) / years: rate less dividend and borrow yield; NaN without a spot
     pairs, outliers : strikes used; of them without weight in the end
     residual : weighted root mean square of C − P about the line, in price units
-    iterations : of de-Americanising; 0 for European
+    iterations : evaluations of premiums for de-Americanising; 0 for European
     """
 
     series: int
@@ -242,9 +243,9 @@ def implied_forwards(
         given = float(rates[series]) if rates is not None and series < len(rates) and np.isfinite(rates[series]) else None
         stamp = _stamp(chain, series, root, expiry, time, rules, american)
         done.append((_fitted(stamp, pairs, pairs.call - pairs.put, rules, given), pairs))
-    done = _pooled(done, [pair.call - pair.put for _, pair in done], rules)
-    if any(one.method == DEAMERICANISED for one, _ in done):
-        done = _deamericanised(done, rules, premium or early_exercise_premium)
+    european = _pooled([x for x in done if x[0].method == PARITY], rules)
+    others = _deamericanised([x for x in done if x[0].method != PARITY], rules, premium or early_exercise_premium)
+    done = sorted(european + others, key=lambda x: x[0].series)
     known = []
     for one, _ in done:
         width = (one.forward_high - one.forward_low) / 2 / one.forward if one.forward > 0 else np.inf
@@ -305,7 +306,7 @@ def _line(pairs: _Pairs, value: Floats, discount: float | None) -> _Line:
     weight = base
     for _ in range(25):
         error = (value - level - slope * strike) / half
-        scale = max(1.4826 * float(np.median(np.abs(error))), 1e-9)
+        scale = max(1.4826 * float(np.median(np.abs(error))), 1e-6)  # of half a spread: rounding is no outlier
         trust = np.clip(1 - (error / (4.685 * scale)) ** 2, 0, None) ** 2
         weight = base * trust
         total = weight.sum()
@@ -367,22 +368,19 @@ def _rate(discount: float, years: float) -> float:
     return float(-np.log(discount) / years) if discount > 0 else float("inf")
 
 
-def _pooled(
-    done: list[tuple[Forward, _Pairs]], values: list[Floats], rules: ForwardRules, unclear: list[bool] | None = None
-) -> list[tuple[Forward, _Pairs]]:
+def _pooled(done: list[tuple[Forward, _Pairs]], rules: ForwardRules) -> list[tuple[Forward, _Pairs]]:
     """Where an expiry does not resolve its own rate, or stands out from those near it, the rate of the others."""
     ones = [one for one, _ in done]
-    if unclear is None:
-        unclear = _unclear(ones, rules)
+    unclear = _unclear(ones, rules)
     sure = [one for one, doubtful in zip(ones, unclear, strict=True) if not doubtful]
     result = []
-    for (one, pairs), value, doubtful in zip(done, values, unclear, strict=True):
+    for (one, pairs), doubtful in zip(done, unclear, strict=True):
         if not doubtful:
             result.append((one, pairs))
         elif not sure:
             result.append((replace(one, discount_source="unresolved"), pairs))
         else:
-            result.append((_fitted(one, pairs, value, rules, _near_rate(one.years, sure), "pooled"), pairs))
+            result.append((_fitted(one, pairs, pairs.call - pairs.put, rules, _near_rate(one.years, sure), "pooled"), pairs))
     return result
 
 
@@ -448,36 +446,79 @@ def _nodes(strike: Floats, sigma: Floats) -> tuple[Floats, Floats]:
 
 
 def _deamericanised(done: list[tuple[Forward, _Pairs]], rules: ForwardRules, premium: Premium) -> list[tuple[Forward, _Pairs]]:
-    """Fit, price the right to exercise early, take it off the quotes, and fit again until the forwards stand still."""
-    from fieldcast.pricing.implied import implied_volatility
+    """Take the right to exercise early off the quotes: each expiry at its own rate, then those without one at their neighbours'."""
+    works = [_American(one, pairs, rules, premium) for one, pairs in done]
+    fits = [work.settle() if one.discount_source != "given" else work.at_rate(one.rate) for work, (one, _) in zip(works, done, strict=True)]
+    unclear = _unclear(fits, rules)
+    sure = [one for one, doubtful in zip(fits, unclear, strict=True) if not doubtful]
+    result = []
+    for work, one, doubtful in zip(works, fits, unclear, strict=True):
+        if not doubtful:
+            result.append((one, work.pairs))
+        elif not sure:
+            result.append((replace(one, discount_source="unresolved"), work.pairs))
+        else:
+            result.append((work.at_rate(_near_rate(one.years, sure), "pooled"), work.pairs))
+    return result
 
-    current = done
-    gone = [(np.zeros(len(p.strike)), np.zeros(len(p.strike))) for _, p in done]  # premium of call, of put
-    for iteration in range(1, rules.iterations + 1):
-        values, fits = [], []
-        for i, (one, pairs) in enumerate(current):
-            call, put = pairs.call - gone[i][0], pairs.put - gone[i][1]
-            if one.method == DEAMERICANISED and one.forward > 0 and 0 < one.discount < 2:
-                upper = pairs.strike >= one.forward
-                price = np.maximum(np.where(upper, call, put), 1e-9 * pairs.strike)
-                sigma = np.asarray(implied_volatility(price, one.forward, pairs.strike, one.years, one.discount, upper)[0])
-                usable = np.isfinite(sigma) & (sigma > 0)
-                if usable.any():
-                    sigma = np.where(usable, sigma, float(np.median(sigma[usable])))
-                    of = (one.spot, pairs.strike, one.years, one.rate, one.dividend_yield, sigma)
-                    gone[i] = premium(*of, True), premium(*of, False)
-            value = pairs.call - gone[i][0] - pairs.put + gone[i][1]
-            given = one.rate if one.discount_source == "given" else None
-            values.append(value)
-            fits.append((replace(_fitted(one, pairs, value, rules, given), iterations=iteration), pairs))
-        # who lends a rate to whom is settled by the third round, or it would flip for ever
-        pooled = None if iteration < 3 else [one.discount_source in ("pooled", "unresolved") for one, _ in current]
-        new = _pooled(fits, values, rules, pooled)
-        still = all(
-            abs(a.forward - b.forward) <= max(rules.tolerance * a.forward, 0.1 * (a.forward_high - a.forward))
-            for (a, _), (b, _) in zip(new, current, strict=True)
-        )
-        current = new
-        if still and iteration > 1:
-            break
-    return current
+
+class _American:
+    """One expiry: the premiums depend on the rate, and the rate that the quotes imply on the premiums.
+
+    The rate r is the solution of r = ρ(r), with ρ(r) the slope of the line after premiums at r are gone. Raw American pairs have a
+    false solution at r < 0, where no put is exercised early, so the search starts above; it is by secants, as plain repetition
+    closes an eighth of the gap a step. An error of ρ moves the solution by 1/(1 − ρ′) of it, and so the interval is widened.
+    """
+
+    def __init__(self, one: Forward, pairs: _Pairs, rules: ForwardRules, premium: Premium) -> None:
+        self.one, self.pairs, self.rules, self.premium = one, pairs, rules, premium
+        self.forward = _line(pairs, pairs.call - pairs.put, float(np.exp(-START * one.years))).forward
+        self.call, self.put = np.zeros(len(pairs.strike)), np.zeros(len(pairs.strike))
+        self.evaluations = 0
+
+    def value(self, rate: float) -> Floats:
+        """C − P without premiums at this rate."""
+        from fieldcast.pricing.implied import implied_volatility
+
+        one, strike = self.one, self.pairs.strike
+        self.evaluations += 1
+        upper = strike >= self.forward
+        discount = float(np.exp(-rate * one.years))
+        price = np.maximum(np.where(upper, self.pairs.call - self.call, self.pairs.put - self.put), 1e-9 * strike)
+        sigma = np.asarray(implied_volatility(price, self.forward, strike, one.years, discount, upper)[0])
+        usable = np.isfinite(sigma) & (sigma > 0)
+        if usable.any():
+            sigma = np.where(usable, sigma, float(np.median(sigma[usable])))
+            dividend_yield = rate - float(np.log(self.forward / one.spot)) / one.years
+            of = (one.spot, strike, one.years, rate, dividend_yield, sigma)
+            self.call, self.put = self.premium(*of, True), self.premium(*of, False)
+        value = self.pairs.call - self.call - self.pairs.put + self.put
+        self.forward = _line(self.pairs, value, discount).forward
+        return value
+
+    def at_rate(self, rate: float, source: str = "given") -> Forward:
+        """The fit with a rate that is known from elsewhere."""
+        for _ in range(3):
+            value = self.value(rate)
+        return replace(_fitted(self.one, self.pairs, value, self.rules, rate, source), iterations=self.evaluations)
+
+    def settle(self) -> Forward:
+        """The fit at the rate that agrees with itself; an unbounded interval where there is none."""
+        points: list[tuple[float, float]] = []
+        rate, slope = START, 0.0
+        fit = self.one
+        for _ in range(self.rules.iterations):
+            self.value(rate)  # twice: the second with volatilities and forward of the first
+            fit = _fitted(self.one, self.pairs, self.value(rate), self.rules, None)
+            points.append((rate, fit.rate))
+            if not np.isfinite(fit.rate):
+                break
+            if abs(fit.rate - rate) < self.rules.tolerance + 0.02 * (fit.rate_high - fit.rate_low) * (1 - slope):
+                wider = 1 / max(0.05, 1 - slope)
+                low, high = fit.rate - wider * (fit.rate - fit.rate_low), fit.rate + wider * (fit.rate_high - fit.rate)
+                return replace(fit, rate_low=low, rate_high=high, iterations=self.evaluations)
+            if len(points) > 1 and points[-1][0] != points[-2][0]:
+                slope = (points[-1][1] - points[-2][1]) / (points[-1][0] - points[-2][0])
+                slope = min(0.95, max(-1.0, slope))
+            rate = min(0.3, max(0.2 * rate, rate + (fit.rate - rate) / (1 - slope)))
+        return replace(fit, rate_low=-np.inf, rate_high=np.inf, iterations=self.evaluations)

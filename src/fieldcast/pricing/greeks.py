@@ -87,7 +87,7 @@ def black76_greeks(
     """Price and Greeks by Black-76; arguments and errors as in `black76_price`.
 
     Derivatives in S are in the forward, and already discounted. Time and rate derivatives hold the forward and read the
-    discount factor as exp(-rate * years): theta includes rate * V, rho is -years * V.
+    discount factor as exp(-rate * years): theta includes rate * V, rho is -years * V. Over less than 1e-9 years the rate is read as 0.
 
     Returns
     -------

@@ -18,6 +18,7 @@ Jacquier, "Arbitrage-free SVI volatility surfaces" (2014); Lee, "The moment form
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,8 @@ from fieldcast.pricing import _smile_kernels as kernels
 
 Floats = NDArray[np.float64]
 
+SAFE = 1e-7  # g and w/w(earlier) − 1 must be at least this: rounding elsewhere must not find what is not there
+FARTHEST = 20.0  # log-moneyness
 FEWEST = 5  # strikes: as many as the slice has parameters
 PENALTIES = (30.0, 1e3, 1e4, 1e4, 1e4, 1e4, 1e4)
 THINNED, JOINT_STEPS = 40, 12
@@ -101,18 +104,26 @@ def check_grid(slices: tuple[Svi, ...], reach: float, points: int = 601) -> Floa
     return np.sort(np.concatenate([base, *near]))
 
 
+def _lowest(of: Callable[[Floats], Floats], k: Floats) -> float:
+    """Smallest value over a grid, with the grid made 40 times finer around its lowest dips: a narrow dip must not hide."""
+    values = of(k)
+    dips = np.flatnonzero((values[1:-1] <= values[:-2]) & (values[1:-1] <= values[2:])) + 1
+    dips = dips[np.argsort(values[dips])[:6]]
+    fine = (k[dips - 1, None] + np.linspace(0, 1, 81) * (k[dips + 1] - k[dips - 1])[:, None]).ravel()
+    return float(min(values.min(), of(fine).min(initial=np.inf)))
+
+
 def worst_butterfly(slice_: Svi, reach: float) -> float:
     """Smallest g on the check grid and in the limits (¼ − slope²/16); at or above zero: free of butterflies."""
     limits = [0.25 - slope * slope / 16 for slope in slice_.slopes]
-    return float(min(slice_.durrleman(check_grid((slice_,), reach)).min(), *limits))
+    return min(_lowest(slice_.durrleman, check_grid((slice_,), reach)), *limits)
 
 
 def worst_calendar(earlier: Svi, later: Svi, reach: float) -> float:
     """Smallest of w(later)/w(earlier) − 1 on the check grid and in the limits; at or above zero: free of calendar arbitrage."""
-    k = check_grid((earlier, later), reach)
-    ratio = later.total_variance(k) / earlier.total_variance(k)
     limits = [x / y for x, y in zip(later.slopes, earlier.slopes, strict=True) if y > 0]
-    return float(min(ratio.min(), *limits, np.inf)) - 1.0
+    grid = check_grid((earlier, later), reach)
+    return min(_lowest(lambda k: later.total_variance(k) / earlier.total_variance(k), grid), *limits, np.inf) - 1.0
 
 
 @dataclass(frozen=True)
@@ -138,8 +149,8 @@ class SviFit:
 
 
 def reach_of(k: Floats, scale: float) -> float:
-    """How far out arbitrage is looked for: three times the quoted range, thirty standard deviations at least."""
-    return max(3.0 * float(np.abs(k).max(initial=0.0)), 30.0 * scale)
+    """How far out arbitrage is looked for: |k| up to 20, a price ratio of 5e8, the same for every slice, or further."""
+    return max(FARTHEST, 3.0 * float(np.abs(k).max(initial=0.0)), 30.0 * scale)
 
 
 def fit_svi(k: Floats, volatility: Floats, tolerance: Floats, years: float, earlier: Svi | None = None) -> SviFit:
@@ -196,7 +207,7 @@ class _Problem:
         self, k: Floats, volatility: Floats, tolerance: Floats, years: float, scale: float, reach: float, earlier: Svi | None
     ) -> None:
         self.quotes = k, volatility, tolerance, np.array([0, len(k)]), np.array([years])
-        self.grid = scale * np.sinh(np.linspace(-1, 1, 81) * np.arcsinh(reach / scale))
+        self.grid = scale * np.sinh(np.linspace(-1, 1, 121) * np.arcsinh(reach / scale))
         self.smallest = 0.02 * scale
         self.reach = reach
         self.earlier = earlier
@@ -218,10 +229,10 @@ class _Problem:
             found, cost = self.improve(x, penalty, margins)
             g, calendar = _judge(found, self.earlier, self.reach)
             result = SviFit(found, cost, penalty, 0.0, g, calendar)
-            if g >= 0 and calendar >= 0:
+            if g >= SAFE and calendar >= SAFE:
                 return result
             if penalty == PENALTIES[-1]:  # steeper still would drown in rounding: aim further inside instead
-                margins += np.array([1.5 * max(0.0, -g), 1.5 * max(0.0, -calendar)])
+                margins += np.array([1.5 * max(0.0, SAFE - g), 1.5 * max(0.0, SAFE - calendar)])
         return _repair(result, self.earlier, self.reach)
 
 
@@ -241,7 +252,7 @@ def _repair(fit: SviFit, earlier: Svi | None, reach: float) -> SviFit:
             a, b, rho, m, sigma = (float(v) for v in (1 - share) * raw + share * target)
             mixed = Svi(max(a, 1e-9 - b * sigma * float(np.sqrt(1 - rho * rho))), b, rho, m, sigma)
             g, calendar = _judge(mixed, earlier, reach)
-            if g >= 0 and calendar >= 0:
+            if g >= SAFE and calendar >= SAFE:
                 return SviFit(mixed, fit.cost, fit.penalty, share, g, calendar)
     return SviFit(None, fit.cost, fit.penalty, 1.0, fit.worst_g, fit.worst_calendar)
 

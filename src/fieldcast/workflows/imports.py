@@ -91,6 +91,7 @@ def import_data(
     zone: str | None = None,
     stamp: str | None = None,
     date_format: str | None = None,
+    map_files: Path | str | None = None,
     calendar: str | None = None,
     currency: str | None = None,
     tick: str | None = None,
@@ -113,6 +114,7 @@ def import_data(
     kind : equity, etf, index, fx, crypto, future or rate; none = the catalogue's, or the format's guess for a new id
     columns : `ts=Date,close=Last`, or a mapping from our names to the file's
     interval, zone, stamp, date_format : of times that the file leaves open; see `data.formats.Options`
+    map_files : folder of LEAN map files, where they do not stand beside the data
     again : import also what was imported before
 
     Raises
@@ -140,6 +142,7 @@ def import_data(
         stamp=stamp,
         date_format=date_format,
         adjusted=adjusted,
+        map_files=None if map_files is None else Path(map_files),
     )
     said = _said(options, format=format, instrument=instrument, calendar=calendar, currency=currency, tick=tick)
     paths, unknown = _expanded(named, format)
@@ -204,7 +207,8 @@ def _ticker(path: Path) -> str:
 def _said(options: Options, **others: str | None) -> str:
     """Digest of everything that was said about the files, the moment aside."""
     said = {name: value for name, value in vars(options).items() if name not in ("now", "instrument")} | others
-    return digest({**said, "columns": dict(options.columns)})
+    maps = None if options.map_files is None else str(options.map_files.absolute())
+    return digest({**said, "columns": dict(options.columns), "map_files": maps})
 
 
 def _described(

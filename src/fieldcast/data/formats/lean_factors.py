@@ -118,7 +118,7 @@ def _read(source: Source, options: Options) -> Iterator[Parsed]:
     instrument, notes = _company(source, factors["day"][0], options)
     rows = actions_of(factors, instrument.id)
     if rows.is_empty() and broken.is_empty():
-        raise InvalidInput(f"expected splits or dividends in {source.name}, found none: {instrument.id} had none to store")
+        notes = (*notes, f"{instrument.id} had neither split nor dividend")
     yield Parsed(ACTIONS.name, rows, (instrument,), broken, notes=notes)
 
 

@@ -55,7 +55,7 @@ def read_map_file(path: Path) -> pl.DataFrame:
     days = [day for day, _, _ in entries]
     if days != sorted(days):
         raise InvalidInput(f"expected dates in order in the map file {path.name}, found {days}")
-    rows = []
+    rows: list[dict[str, object]] = []
     first = entries[0][0]
     permtick = path.name.lower().removesuffix(".csv").upper()
     for day, ticker, exchange in entries[1:]:

@@ -86,7 +86,7 @@ def member_of(name: str) -> Member | None:
     for pattern in _MEMBERS:
         found = pattern.fullmatch(text)
         if found:
-            parts = {"day": None, "resolution": None, "kind": None, "style": None, "right": None, "strike": None, "expiry": None}
+            parts: dict[str, str | None] = dict.fromkeys(("day", "resolution", "kind", "style", "right", "strike", "expiry"))
             parts |= found.groupdict()
             perpetual = bool(parts.pop("perp", None))
             strike = parts.pop("strike")

@@ -36,7 +36,7 @@ class Numbers:
 
     @property
     def count(self) -> int:
-        return self.values.shape[1]
+        return int(self.values.shape[1])
 
     def keep(self, where: np.ndarray) -> Numbers:
         """The rows where `where` holds; nothing becomes a reject."""
