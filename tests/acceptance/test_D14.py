@@ -3,13 +3,16 @@
 Done when: "The verifier reports 225 of 225 with at least 1,260 rows on a fixture universe and exits 1 in strict mode when one
 row is removed".
 
-The rows are simulated and labelled so. Exit 1 is the command line's: it follows `UniverseReport.ok`.
+The rows are simulated and labelled so.
 """
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -20,9 +23,10 @@ from fieldcast.data.universe import Universe, load_universe
 from fieldcast.data.universe_check import plan_repairs, plan_update, remaining, verify_universe
 from fieldcast.ground import InvalidInput
 from fieldcast.market import BARS, DAILY, STAMP, Instrument, sessions, table_of
+from fieldcast.workflows import open_workspace
 
 pytestmark = pytest.mark.feature("D14")
-OPEN_PARTS: tuple[str, ...] = ("fieldcast data universe (the command line, which exits 1 where the report is not ok)",)
+OPEN_PARTS: tuple[str, ...] = ("deep backfill and incremental update from a provider: ranges are planned, none is fetched",)
 
 AS_OF = datetime(2024, 1, 3, 3, tzinfo=UTC)  # after the close of 2 January on every calendar
 ROWS = 1260
@@ -220,3 +224,23 @@ def test_rows_that_were_not_known_yet_do_not_count(few, rows):
     assert row["last"] < AS_OF - timedelta(days=30)
     assert row["late"] == 0
     assert row["rows"] < ROWS
+
+
+def command(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    line = [str(Path(sys.executable).with_name("fieldcast")), "data", "universe", "--home", str(home), "--strict", *arguments]
+    return subprocess.run([*line, "--as-of", AS_OF.isoformat(), "--json"], capture_output=True, text=True, check=False)
+
+
+def test_the_command_exits_0_on_225_of_225_and_1_when_one_row_is_removed(rows: dict[str, pl.DataFrame], tmp_path: Path) -> None:
+    for name, gone in (("whole", 0), ("short", 1)):
+        with open_workspace(tmp_path / name) as workspace:
+            for table, frame in rows.items():
+                workspace.store.append(frame.slice(gone) if table == DAILY else frame, LINEAGE, table=table)
+    done = command(tmp_path / "whole")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["ok"], found["passed"], found["instruments"]) == (True, 225, 225)
+    done = command(tmp_path / "short", "--plan", "repair")
+    assert done.returncode == 1, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["ok"], found["passed"], len(found["plan"])) == (False, 224, 1)

@@ -47,7 +47,8 @@ def build(
         strike = np.round(forward * np.exp(k), 4)
         deviation = np.sqrt(variance(np.log(strike / forward), years))
         for is_call in (True, False):
-            value = (price or (lambda f, s, d, b, c, _: black(f, s, d, b, c)))(forward, strike, deviation, discount, is_call, years)
+            given = forward, strike, deviation, discount, is_call
+            value = price(*given, years) if price else black(*given)
             mid = value + noise * random.standard_normal(strikes)
             columns["strike"].append(strike)
             columns["bid"].append(np.maximum(mid - half_spread, 0.0))

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import astuple, fields
 
 import numpy as np
+import pytest
 import QuantLib
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-import pytest
 
 from fieldcast.ground.errors import InvalidInput
 from fieldcast.pricing import (
@@ -80,7 +79,12 @@ def test_published_price() -> None:
 
 
 markets = st.tuples(
-    st.floats(50.0, 200.0), st.floats(50.0, 200.0), st.floats(0.01, 3.0), st.floats(0.0, 0.15), st.floats(0.0, 0.15), st.floats(0.05, 1.0)
+    st.floats(50.0, 200.0),
+    st.floats(50.0, 200.0),
+    st.floats(0.01, 3.0),
+    st.floats(0.0, 0.15),
+    st.floats(0.0, 0.15),
+    st.floats(0.05, 1.0),
 )
 
 
@@ -105,8 +109,12 @@ def test_symmetry_and_bounds(option: tuple[float, ...]) -> None:
 
 def test_a_call_without_dividends_is_european() -> None:
     spots = np.linspace(50, 200, 31)
-    assert american_price(spots, 100.0, 1.0, 0.04, 0.0, 0.3, True) == pytest.approx(bsm_price(spots, 100.0, 1.0, 0.04, 0.0, 0.3, True))
-    assert american_price(spots, 100.0, 1.0, -0.01, 0.0, 0.3, False) == pytest.approx(bsm_price(spots, 100.0, 1.0, -0.01, 0.0, 0.3, False))
+    assert american_price(spots, 100.0, 1.0, 0.04, 0.0, 0.3, True) == pytest.approx(
+        bsm_price(spots, 100.0, 1.0, 0.04, 0.0, 0.3, True)
+    )
+    assert american_price(spots, 100.0, 1.0, -0.01, 0.0, 0.3, False) == pytest.approx(
+        bsm_price(spots, 100.0, 1.0, -0.01, 0.0, 0.3, False)
+    )
 
 
 def test_a_negative_dividend_yield_is_priced_and_two_boundaries_are_refused() -> None:

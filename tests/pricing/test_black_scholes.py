@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import mpmath
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-import pytest
 
 from fieldcast.ground.errors import InvalidInput
 from fieldcast.pricing import black76_price, bsm_price
@@ -64,7 +63,12 @@ def test_black76_is_black_scholes_on_the_forward() -> None:
 
 
 options = st.tuples(
-    st.floats(1e-3, 1e5), st.floats(1e-3, 1e5), st.floats(0.0, 30.0), st.floats(-0.2, 0.5), st.floats(-0.2, 0.5), st.floats(0.0, 5.0)
+    st.floats(1e-3, 1e5),
+    st.floats(1e-3, 1e5),
+    st.floats(0.0, 30.0),
+    st.floats(-0.2, 0.5),
+    st.floats(-0.2, 0.5),
+    st.floats(0.0, 5.0),
 )
 
 
@@ -105,7 +109,8 @@ def test_threads_change_nothing() -> None:
 @pytest.mark.parametrize(
     ("place", "value", "words"),
     [
-        (0, np.nan, "spot"), (0, 0.0, "above 0"), (1, -5.0, "strike"), (1, np.inf, "strike"), (2, -0.1, "years"), (3, np.nan, "rate"),
+        (0, np.nan, "spot"), (0, 0.0, "above 0"), (1, -5.0, "strike"), (1, np.inf, "strike"), (2, -0.1, "years"),
+        (3, np.nan, "rate"),
         (4, -np.inf, "dividend_yield"), (5, -0.2, "sigma"), (5, np.nan, "sigma"), (3, 5e4, "per cent"), (0, "100", "numbers"),
     ],
 )  # fmt: skip

@@ -129,7 +129,8 @@ def test_a_premium_between_its_nodes_is_that_of_every_strike():
     strike = np.linspace(60, 150, 91)
     sigma = 0.25 - 0.001 * (strike - 100)
     nodes = early_exercise_premium(100.0, strike, 0.5, 0.05, 0.02, sigma, False)
-    each = np.concatenate([early_exercise_premium(100.0, strike[i:i + 1], 0.5, 0.05, 0.02, sigma[i:i + 1], False) for i in range(91)])
+    one_by_one = zip(strike[:, None], sigma[:, None], strict=True)
+    each = np.concatenate([early_exercise_premium(100.0, k, 0.5, 0.05, 0.02, s, False) for k, s in one_by_one])
     assert np.abs(nodes - each).max() < 0.015  # of premiums up to 2.7
     assert (early_exercise_premium(100.0, strike, 0.5, 0.05, 0.0, sigma, True) == 0).all()  # no dividend, no early call
 
@@ -168,7 +169,7 @@ def test_real_index_forwards_lie_between_the_tradable_bounds_and_rise_with_the_r
     half_year = [one for one in found.known if 0.1 < one.years < 0.7]
     assert all(rate[0] < one.rate < rate[1] for one in half_year)
     assert all(one.tradable_low <= one.forward <= one.tradable_high for one in half_year)
-    assert all(0.002 < one.dividend_yield < 0.02 for one in half_year if one.years > 0.15)  # about 1.5 per cent a year, by quarters
+    assert all(0.002 < one.dividend_yield < 0.02 for one in half_year if one.years > 0.15)  # about 1.5 per cent
     by_date = {}
     for one in found.known:  # AM and PM settlement of the same day have almost the same forward
         by_date.setdefault(one.expiry // 86_400_000_000, []).append(one.forward)

@@ -7,10 +7,9 @@ from types import SimpleNamespace
 
 import mpmath
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-import pytest
 
 from fieldcast.ground.errors import InvalidInput
 from fieldcast.pricing import Greeks, black76_greeks, black76_price, bsm_greeks, bsm_price
@@ -86,8 +85,10 @@ def test_finite_differences_on_a_thousand_points() -> None:
     option = book(1_000, 7)
     ours = bsm_greeks(*option)
     chain = {
-        "delta": ("price", 0, 1), "gamma": ("delta", 0, 1), "vega": ("price", 5, 1), "theta": ("price", 2, -1), "rho": ("price", 3, 1),
-        "vanna": ("delta", 5, 1), "charm": ("delta", 2, -1), "vomma": ("vega", 5, 1), "speed": ("gamma", 0, 1), "zomma": ("gamma", 5, 1),
+        "delta": ("price", 0, 1), "gamma": ("delta", 0, 1), "vega": ("price", 5, 1), "theta": ("price", 2, -1),
+        "rho": ("price", 3, 1),
+        "vanna": ("delta", 5, 1), "charm": ("delta", 2, -1), "vomma": ("vega", 5, 1), "speed": ("gamma", 0, 1),
+        "zomma": ("gamma", 5, 1),
         "color": ("gamma", 2, -1), "veta": ("vega", 2, -1), "ultima": ("vomma", 5, 1),
     }  # fmt: skip
     assert set(chain) == set(NAMES) - {"price"}

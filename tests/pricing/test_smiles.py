@@ -39,6 +39,15 @@ def test_derivatives_and_durrleman_agree_with_differences():
     )
 
 
+def test_the_formula_is_quantlibs():
+    import QuantLib
+
+    section = QuantLib.SviSmileSection(0.5, 100.0, [0.01, 0.1, 0.2, -0.4, 0.03])  # a, b, σ, ρ, m
+    ours = Svi(0.01, 0.1, -0.4, 0.03, 0.2)
+    for strike in (60.0, 90.0, 100.0, 117.0, 180.0):
+        assert float(ours.volatility(np.log(strike / 100), 0.5)) == pytest.approx(section.volatility(strike), rel=1e-13)
+
+
 def test_durrleman_has_the_sign_of_the_density_of_black_prices():
     from scipy.stats import norm
 
@@ -174,7 +183,7 @@ def test_thin_expiries_are_refused_with_the_reason_and_asking_for_one_repeats_it
     surface = calibrate(thin).surface
     assert len(surface.smiles) == 1
     assert [one.reason for one in surface.refused] == [Reason.FEW_ROWS]
-    with pytest.raises(MissingData, match="few_rows: . strikes"):
+    with pytest.raises(MissingData, match=r"few_rows: . strikes"):
         surface.at(int(chain.expiry[-1]))
     assert surface.at(int(chain.expiry[0])).forward.series == 0
     with pytest.raises(MissingData, match="forward can be found"):
@@ -225,7 +234,7 @@ def test_real_index_chains_become_surfaces_without_arbitrage(real_chain, name, i
     check = check_surface(surface)
     assert check.calendar == 0
     assert check.worst_g > -1e-9
-    assert all(smile.repaired == 0 for smile in surface.smiles)
+    assert sum(smile.repaired > 0 for smile in surface.smiles) <= 2
     assert np.mean([smile.inside for smile in surface.smiles]) > inside
     assert np.median([smile.weighted_rmse for smile in surface.smiles]) < 2.0  # of max(half a spread, 0.1 volatility points)
     month = [smile for smile in surface.smiles if 20 < smile.forward.years * 365 < 60]
@@ -236,3 +245,26 @@ def test_real_index_chains_become_surfaces_without_arbitrage(real_chain, name, i
     near = np.isfinite(vendor) & (np.abs(found.quotes.k) < 0.05) & (found.quotes.years > 20 / 365) & (found.quotes.years < 0.5)
     assert len(chain.strike) == len(found.judged.faults)
     assert np.median(np.abs(found.quotes.mid - vendor)[near]) < 0.004
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "expiries", "typical"),
+    [
+        ("yahoo_chain_2026-02/SPY_options.csv.gz", 31, 0.03),
+        ("yahoo_chain_2026-02/AAPL_options.csv.gz", 23, 0.01),
+        ("yahoo_chain_2026-02/NVDA_options.csv.gz", 24, 0.01),
+        ("cboe_quotedata/spy_2023-09-14.csv.gz", 30, 0.01),
+    ],
+)
+def test_real_american_chains_become_surfaces_without_arbitrage(real_chain, name, expiries, typical):
+    found = calibrate(chain_quotes(real_chain(name)))
+    assert not found.surface.refused
+    assert len(found.surface.smiles) == expiries
+    check = check_surface(found.surface, between=0)
+    assert (check.butterfly, check.calendar) == (0, 0)
+    assert check.steepest <= 2
+    assert np.median([smile.rmse for smile in found.surface.smiles]) < typical
+    if "NVDA" in name:  # strikes of before the 10:1 split of June 2024 are still listed, bidding 40 to 670 against a spot of 191
+        assert found.judged.counts[Reason.OUT_OF_LINE] > 50
+        assert max(smile.worst for smile in found.surface.smiles if smile.forward.years > 0.1) < 0.1

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -87,6 +88,11 @@ def refuse(
             )
 
 
+def row_of(kernel: Any, *arguments: Any) -> int:
+    """Call a kernel, which has no Python types, and return the row that it reports."""
+    return int(kernel(*arguments))
+
+
 def spread(work: Callable[[int, int], int], size: int, parallel_from: int = PARALLEL_FROM) -> int:
     """Run work(first, last) over [0, size), on all processors this process may use where that pays.
 
@@ -109,5 +115,7 @@ def refuse_exponents(inputs: Inputs, names: tuple[str, ...], largest: float) -> 
     years = inputs.columns[names.index("years")]
     for name in ("rate", "dividend_yield"):
         if name in names and (np.abs(inputs.columns[names.index(name)] * years) > largest).any():
-            raise InvalidInput(f"expected {name} * years within ±{largest:g}, found more: is {name} a fraction per year, not per cent?")
+            raise InvalidInput(
+                f"expected {name} * years within ±{largest:g}, found more: is {name} a fraction per year, not per cent?"
+            )
     raise InvalidInput(f"expected a discount factor whose rate times years is within ±{largest:g}, found one outside of it")

@@ -32,13 +32,15 @@ SERIES_BELOW = 0.25  # of min(1, 1/|h|): where t is smaller the series needs at 
 
 @njit(cache=True, error_model="numpy", fastmath={"contract"})
 def erfcx_positive(z: float) -> float:
-    """exp(z^2) * erfc(z) for z >= 0, to 6e-16 relative.
+    """exp(z^2) * erfc(z) for 0 <= z < 1e150, to 1.2e-15 relative.
 
     (1 + 2z) * erfcx(z) as a polynomial in (z - 3) / (z + 3), the mapping of M. M. Shepherd and J. G. Laframboise, "Chebyshev
     Approximation of (1 + 2x) exp(x^2) erfc(x)", Math. Comp. 36 (1981); coefficients of a Chebyshev fit in 50 digits. It has no
     branch, so loops over it vectorise; in four interleaved sums, which do not wait for each other.
     """
-    u = (z - 3.0) / (z + 3.0)
+    wide = 1.0 + 2.0 * z
+    inverse = 1.0 / ((z + 3.0) * wide)  # one division for both: they are what this costs
+    u = (z - 3.0) * wide * inverse
     v = u * u
     w = v * v
     p0 = 8.393734858690877e-10
@@ -68,7 +70,7 @@ def erfcx_positive(z: float) -> float:
     p3 = p3 * w + 0.0025293918180474668
     p3 = p3 * w + 0.12964515870276475
     p = (p0 + p1 * u) + v * (p2 + p3 * u)
-    return p / (1.0 + 2.0 * z)
+    return p * (z + 3.0) * inverse
 
 
 @njit(cache=True, error_model="numpy")
@@ -127,7 +129,7 @@ def mills_difference(h: float, t: float) -> float:
 
 @njit(cache=True, error_model="numpy")
 def normalised_black(x: float, s: float) -> float:
-    """b(x, s): the undiscounted out-of-the-money price over sqrt(forward * strike), for x = -|log(forward / strike)| and s >= 0."""
+    """b(x, s): undiscounted out-of-the-money price over sqrt(forward * strike); x = -|log(forward / strike)|, s >= 0."""
     if s <= 0.0:
         return 0.0
     h = x / s

@@ -321,7 +321,7 @@ def put_of_one(spot, strike, years, rate, carry, sigma, is_call, rule, angles, b
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def fill_american(spot, strike, years, rate, carry, sigma, is_call, steps, rule, angles, between, at, first, last, out):  # type: ignore[no-untyped-def]  # noqa: E501
+def fill_american(spot, strike, years, rate, carry, sigma, is_call, steps, rule, angles, between, at, first, last, out):  # type: ignore[no-untyped-def]
     """Fill out (n, 4) for options first … last - 1; returns the first row that is not valid or refused, or -1."""
     depths = np.empty(between.shape[2])
     for i in range(first, last):
@@ -412,8 +412,10 @@ def implied_of_one(price, spot, strike, years, rate, carry, is_call, rule, angle
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def fill_implied(price, spot, strike, years, rate, carry, is_call, steps, rule, angles, between, at, first, last, sigma, status, settled):  # type: ignore[no-untyped-def]  # noqa: E501
-    """Fill sigma, status and settled (n,) for options first … last - 1; returns the first row that is not valid or refused, or -1."""
+def fill_implied(  # type: ignore[no-untyped-def]
+    price, spot, strike, years, rate, carry, is_call, steps, rule, angles, between, at, first, last, sigma, status, settled
+):
+    """Fill sigma, status, settled (n,) for options first … last - 1; returns the first row not valid or refused, or -1."""
     depths = np.empty(between.shape[2])
     out = np.empty(WIDTH)
     for i in range(first, last):

@@ -54,7 +54,7 @@ def signed_infinity(x: float) -> float:
 
 @njit(cache=True, error_model="numpy")
 def greeks_at_the_kink(spot, strike, years, rate, carry, growth, discount, sigma, is_call, is_forward, out):  # type: ignore[no-untyped-def]
-    """The limits at total volatility 0 where the forward equals the strike: finite where they exist, else infinite with their sign.
+    """The limits at total volatility 0 where forward and strike are equal: finite where they exist, else infinite with a sign.
 
     Two limits lead here: years to 0 with sigma > 0, and sigma to 0 with years > 0. With both zero the option is expired.
     """
@@ -97,7 +97,7 @@ def greeks_at_the_kink(spot, strike, years, rate, carry, growth, discount, sigma
 
 
 @njit(cache=True, error_model="numpy")
-def greeks_of_one(spot, strike, years, rate, carry, growth, discount, sigma, is_call, is_forward, out):  # type: ignore[no-untyped-def]  # noqa: E501
+def greeks_of_one(spot, strike, years, rate, carry, growth, discount, sigma, is_call, is_forward, out):  # type: ignore[no-untyped-def]
     """Fill out (14,) for one option on valid input; growth = exp(-carry * years), discount = exp(-rate * years).
 
     `is_forward`: the forward stands still when the rate moves (Black-76).
@@ -183,9 +183,9 @@ def market_of(rate, carry, years, is_forward):  # type: ignore[no-untyped-def]
 def greeks_of_block(many, held):  # type: ignore[no-untyped-def]
     """Greeks of `many` options in the ordinary range, as one loop without branches or calls, which the compiler vectorises.
 
-    held: rows of BLOCK numbers. Rows 0 to 9 are spot, strike, years, rate, carry, growth, discount, sigma, 1 or -1 for call or put,
-    and 1 where rho is the forward's; rows OUT to OUT + 13 take the Greeks, row DOUBT 1 where greeks_of_one must do the option:
-    no volatility or time to speak of, beyond FAR deviations, or so little volatility that the plain difference would cancel.
+    held: rows of BLOCK numbers. Rows 0 to 9 are spot, strike, years, rate, carry, growth, discount, sigma, 1 for a call or -1,
+    and 1 where rho is the forward's; rows OUT to OUT + 13 take the Greeks. Row DOUBT is 1 where the price must be
+    done again, because the plain difference has cancelled, and 2 where all must: hardly any volatility or time, or beyond FAR.
     """
     for i in range(many):
         spot = held[i]
@@ -204,15 +204,18 @@ def greeks_of_block(many, held):  # type: ignore[no-untyped-def]
         x = log_ratio_between(spot, strike) + drift * years
         root = math.sqrt(years)
         s = sigma * root
-        inverse = 1.0 / s
-        inverse_years = 1.0 / years
-        inverse_sigma = 1.0 / sigma
+        inverse_spot = 1.0 / spot
+        both = 1.0 / (s * years)  # divisions are what the loop costs: as few as can be
+        inverse = years * both
+        inverse_years = s * both
+        inverse_sigma = root * inverse
         middle = x * inverse
         d1 = middle + 0.5 * s
         d2 = middle - 0.5 * s
         size1 = abs(d1)
         size2 = abs(d2)
-        held[i + DOUBT * BLOCK] = 0.0 if size1 < 37.0 and size2 < 37.0 and s > 4e-3 * (1.0 + abs(middle)) and s < 50.0 else 1.0
+        wide = 0.0 if s > 0.05 * (1.0 + abs(middle)) else 1.0
+        held[i + DOUBT * BLOCK] = wide if size1 < 37.0 and size2 < 37.0 and 1e-6 < s < 50.0 else 2.0
         safe = size1 if size1 < 37.0 else 37.0
         n1 = exp_between(-0.5 * safe * safe)
         e1 = erfcx_positive(size1 * ROOT_HALF)
@@ -227,9 +230,9 @@ def greeks_of_block(many, held):  # type: ignore[no-untyped-def]
         p2 = b - tail_b if sign * d2 > 0.0 else tail_b
         apart = discount * abs(spot - strike) if growth == discount else abs(a - b)  # exact for Black-76
         value = value + apart if sign * x > 0.0 else value
-        delta = sign * growth * (p1 / a)
+        delta = sign * p1 * inverse_spot
         n = n1 * (1.0 / ROOT_TWO_PI)
-        gamma = growth * n * inverse / spot
+        gamma = growth * n * inverse * inverse_spot
         vega = a * n * root
         product = d1 * d2
         slope = drift * inverse - 0.5 * d2 * inverse_years
@@ -242,11 +245,28 @@ def greeks_of_block(many, held):  # type: ignore[no-untyped-def]
         held[i + (OUT + 6) * BLOCK] = -growth * n * d2 * inverse_sigma
         held[i + (OUT + 7) * BLOCK] = carry * delta - growth * n * slope
         held[i + (OUT + 8) * BLOCK] = vega * product * inverse_sigma
-        held[i + (OUT + 9) * BLOCK] = -gamma / spot * (d1 * inverse + 1.0)
+        held[i + (OUT + 9) * BLOCK] = -gamma * inverse_spot * (d1 * inverse + 1.0)
         held[i + (OUT + 10) * BLOCK] = gamma * (product - 1.0) * inverse_sigma
         held[i + (OUT + 11) * BLOCK] = gamma * (carry + 0.5 * inverse_years + d1 * slope)
         held[i + (OUT + 12) * BLOCK] = vega * (carry - 0.5 * inverse_years + d1 * slope)
         held[i + (OUT + 13) * BLOCK] = -vega * (product * (1.0 - product) + d1 * d1 + d2 * d2) * inverse_sigma * inverse_sigma
+
+
+@njit(cache=True, error_model="numpy")
+def price_again(i, held):  # type: ignore[no-untyped-def]
+    """The price in row OUT of `greeks_of_block`, by the form that does not cancel."""
+    spot = held[i]
+    strike = held[i + BLOCK]
+    years = held[i + 2 * BLOCK]
+    growth = held[i + 5 * BLOCK]
+    discount = held[i + 6 * BLOCK]
+    a = spot * growth
+    b = strike * discount
+    x = log_ratio(spot, strike) + (held[i + 3 * BLOCK] - held[i + 4 * BLOCK]) * years
+    value = otm_value(a, b, x, held[i + 7 * BLOCK] * math.sqrt(years))
+    if held[i + 8 * BLOCK] * x > 0.0:
+        value += discount * abs(spot - strike) if growth == discount else abs(a - b)
+    held[i + OUT * BLOCK] = value
 
 
 @njit(cache=True, error_model="numpy")
@@ -312,7 +332,13 @@ def fill_greeks(spot, strike, years, rate, carry, sigma, is_call, steps, is_forw
             for i in range(many):
                 part[i] = held[(OUT + k) * BLOCK + i]
         for i in range(many):
-            if held[i + DOUBT * BLOCK] > 0.0:
+            doubt = held[i + DOUBT * BLOCK]
+            if doubt == 1.0:
+                price_again(i, held)
+                out[0, start + i] = held[i + OUT * BLOCK]
+                if is_forward and out.shape[0] > RHO:
+                    out[RHO, start + i] = -held[i + 2 * BLOCK] * held[i + OUT * BLOCK]
+            elif doubt == 2.0:
                 greeks_of_one(
                     held[i], held[i + BLOCK], held[i + 2 * BLOCK], held[i + 3 * BLOCK], held[i + 4 * BLOCK], held[i + 5 * BLOCK],
                     held[i + 6 * BLOCK], held[i + 7 * BLOCK], held[i + 8 * BLOCK] > 0.0, is_forward, one,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fieldcast.pricing._arrays import Floats, Inputs, gather, refuse, refuse_exponents, spread
+from fieldcast.pricing._arrays import Floats, Inputs, gather, refuse, refuse_exponents, row_of, spread
 
 NAMES = ("forward", "strike", "years", "discount", "unused", "sigma")
 
@@ -54,7 +54,7 @@ def black76_price(
     given = gather_black76(forward, strike, years, discount, sigma, is_call)
     prices = np.empty((1, given.size))
     bad = spread(
-        lambda first, last: int(kernels.fill_greeks(*given.columns, given.is_call, given.steps, True, first, last, prices)),
+        lambda first, last: row_of(kernels.fill_greeks, *given.columns, given.is_call, given.steps, True, first, last, prices),
         given.size,
     )
     if bad >= 0:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fieldcast.pricing._arrays import Floats, gather, refuse, refuse_exponents, spread
+from fieldcast.pricing._arrays import Floats, gather, refuse, refuse_exponents, row_of, spread
 
 NAMES = ("spot", "strike", "years", "rate", "dividend_yield", "sigma")
 
@@ -49,7 +49,7 @@ def bsm_price(
     given = gather(dict(zip(NAMES, (spot, strike, years, rate, dividend_yield, sigma), strict=True)), is_call)
     prices = np.empty((1, given.size))
     bad = spread(
-        lambda first, last: int(kernels.fill_greeks(*given.columns, given.is_call, given.steps, False, first, last, prices)),
+        lambda first, last: row_of(kernels.fill_greeks, *given.columns, given.is_call, given.steps, False, first, last, prices),
         given.size,
     )
     if bad >= 0:

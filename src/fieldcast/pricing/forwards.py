@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from fieldcast.ground.errors import InvalidInput
 from fieldcast.ground.reasons import Reason
+from fieldcast.pricing._parity_line import Pairs, fitted_line
 from fieldcast.pricing.quotes import DAY_COUNTS, ChainQuotes
 
 Floats = NDArray[np.float64]
@@ -155,33 +156,6 @@ class Forwards:
         return table[0][chain.series], table[1][chain.series], table[2][chain.series]
 
 
-@dataclass(frozen=True)
-class _Pairs:
-    """Strikes of one expiry with both sides quoted."""
-
-    strike: Floats
-    call: Floats
-    put: Floats
-    call_half: Floats
-    put_half: Floats
-
-    def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> _Pairs:
-        return _Pairs(*(part[rows] for part in (self.strike, self.call, self.put, self.call_half, self.put_half)))
-
-
-@dataclass(frozen=True)
-class _Line:
-    """value = D (F − strike)."""
-
-    forward: float
-    discount: float
-    forward_error: float
-    discount_error: float
-    outliers: int
-    residual: float
-    freedom: int
-
-
 def forward_from_dividends(
     spot: float, rate: float, years: float, dividend_years: Sequence[float] = (), amounts: Sequence[float] = ()
 ) -> float:
@@ -216,7 +190,7 @@ def implied_forwards(
     """
     rules = rules or ForwardRules()
     years = chain.years(rules.day_count)
-    done: list[tuple[Forward, _Pairs]] = []
+    done: list[tuple[Forward, Pairs]] = []
     refused: list[Refused] = []
     order = np.argsort(chain.series, kind="stable")
     bounds = np.searchsorted(chain.series[order], np.arange(chain.n_series + 1))
@@ -267,13 +241,13 @@ def _stamp(
     )
 
 
-def _pairs(chain: ChainQuotes, rows: NDArray[np.intp], rules: ForwardRules, american: bool) -> _Pairs:
+def _pairs(chain: ChainQuotes, rows: NDArray[np.intp], rules: ForwardRules, american: bool) -> Pairs:
     """Strikes with both sides, near the strike at which call and put are worth the same."""
     calls, puts = rows[chain.is_call[rows]], rows[~chain.is_call[rows]]
     strike, at_call, at_put = np.intersect1d(chain.strike[calls], chain.strike[puts], return_indices=True)
     calls, puts = calls[at_call], puts[at_put]
     bid, ask = chain.bid, chain.ask
-    found = _Pairs(
+    found = Pairs(
         strike, 0.5 * (bid[calls] + ask[calls]), 0.5 * (bid[puts] + ask[puts]),
         0.5 * (ask[calls] - bid[calls]), 0.5 * (ask[puts] - bid[puts]),
     )
@@ -288,58 +262,14 @@ def _pairs(chain: ChainQuotes, rows: NDArray[np.intp], rules: ForwardRules, amer
     return found
 
 
-def _line(pairs: _Pairs, value: Floats, discount: float | None) -> _Line:
-    """Robust weighted line through value = D (F − strike); with `discount` given, its crossing alone."""
-    strike, n = pairs.strike, len(pairs.strike)
-    half = pairs.call_half + pairs.put_half
-    half = np.maximum(half, max(1e-12, 0.1 * float(np.median(half))))  # a locked quote is not infinitely good
-    if discount is None:
-        gap = n // 2
-        slope = float(np.median((value[gap:] - value[: n - gap]) / (strike[gap:] - strike[: n - gap])))
-    else:
-        slope = -discount
-    level = float(np.median(value - slope * strike))
-    freedom = n - (2 if discount is None else 1)
-    centre = float(np.median(strike))
-    x = strike - centre
-    base = 1 / half**2
-    weight = base
-    for _ in range(25):
-        error = (value - level - slope * strike) / half
-        scale = max(1.4826 * float(np.median(np.abs(error))), 1e-6)  # of half a spread: rounding is no outlier
-        trust = np.clip(1 - (error / (4.685 * scale)) ** 2, 0, None) ** 2
-        weight = base * trust
-        total = weight.sum()
-        mean_x, mean_y = float((weight * x).sum() / total), float((weight * value).sum() / total)
-        spread = float((weight * (x - mean_x) ** 2).sum())
-        new = slope
-        if discount is None and spread > 0:
-            new = float((weight * (x - mean_x) * (value - mean_y)).sum()) / spread
-        moved = abs(new - slope) + abs(mean_y - new * (mean_x + centre) - level) / centre
-        slope, level = new, mean_y - new * (mean_x + centre)
-        if moved < 1e-13:
-            break
-    inside = trust > 0
-    error = value - level - slope * strike
-    freedom = max(1, freedom - int((~inside).sum()))
-    variance = float((weight * error**2).sum()) / freedom
-    # the crossing F = −level/slope; where F lies from the pairs' centre its error grows with that of the slope
-    forward = -level / slope if slope else float("nan")
-    slope_error = np.sqrt(variance / spread) if discount is None and spread > 0 else 0.0
-    at = forward - centre - mean_x
-    forward_error = float(np.sqrt(variance / total + (at * slope_error) ** 2)) / abs(slope) if slope else float("nan")
-    residual = float(np.sqrt((weight * error**2).sum() / total))
-    return _Line(forward, -slope, forward_error, float(slope_error), int((~inside).sum()), residual, freedom)
-
-
 def _fitted(
-    stamp: Forward, pairs: _Pairs, value: Floats, rules: ForwardRules, given: float | None, source: str = "given"
+    stamp: Forward, pairs: Pairs, value: Floats, rules: ForwardRules, given: float | None, source: str = "given"
 ) -> Forward:
     """`stamp` with the line of `value` over the strikes in it; `given` is a rate."""
     from scipy.special import stdtrit
 
     years = stamp.years
-    line = _line(pairs, value, None if given is None else float(np.exp(-given * years)))
+    line = fitted_line(pairs, value, None if given is None else float(np.exp(-given * years)))
     wide = float(stdtrit(line.freedom, 0.5 + rules.confidence / 2))
     low, high = line.discount - wide * line.discount_error, line.discount + wide * line.discount_error
     half = pairs.call_half + pairs.put_half
@@ -368,7 +298,7 @@ def _rate(discount: float, years: float) -> float:
     return float(-np.log(discount) / years) if discount > 0 else float("inf")
 
 
-def _pooled(done: list[tuple[Forward, _Pairs]], rules: ForwardRules) -> list[tuple[Forward, _Pairs]]:
+def _pooled(done: list[tuple[Forward, Pairs]], rules: ForwardRules) -> list[tuple[Forward, Pairs]]:
     """Where an expiry does not resolve its own rate, or stands out from those near it, the rate of the others."""
     ones = [one for one, _ in done]
     unclear = _unclear(ones, rules)
@@ -445,10 +375,13 @@ def _nodes(strike: Floats, sigma: Floats) -> tuple[Floats, Floats]:
     return sorted_strike[chosen], np.median(sorted_sigma[window], axis=1)
 
 
-def _deamericanised(done: list[tuple[Forward, _Pairs]], rules: ForwardRules, premium: Premium) -> list[tuple[Forward, _Pairs]]:
-    """Take the right to exercise early off the quotes: each expiry at its own rate, then those without one at their neighbours'."""
+def _deamericanised(
+    done: list[tuple[Forward, Pairs]], rules: ForwardRules, premium: Premium
+) -> list[tuple[Forward, Pairs]]:
+    """Take the right to exercise early off the quotes: each expiry at its own rate, else at that of its neighbours."""
     works = [_American(one, pairs, rules, premium) for one, pairs in done]
-    fits = [work.settle() if one.discount_source != "given" else work.at_rate(one.rate) for work, (one, _) in zip(works, done, strict=True)]
+    given = [one.rate if one.discount_source == "given" else None for one, _ in done]
+    fits = [work.settle() if rate is None else work.at_rate(rate) for work, rate in zip(works, given, strict=True)]
     unclear = _unclear(fits, rules)
     sure = [one for one, doubtful in zip(fits, unclear, strict=True) if not doubtful]
     result = []
@@ -465,14 +398,14 @@ def _deamericanised(done: list[tuple[Forward, _Pairs]], rules: ForwardRules, pre
 class _American:
     """One expiry: the premiums depend on the rate, and the rate that the quotes imply on the premiums.
 
-    The rate r is the solution of r = ρ(r), with ρ(r) the slope of the line after premiums at r are gone. Raw American pairs have a
-    false solution at r < 0, where no put is exercised early, so the search starts above; it is by secants, as plain repetition
+    The rate r is the solution of r = ρ(r), with ρ(r) the slope of the line after premiums at r are gone. American pairs have a
+    false solution at r < 0, where no put is exercised early, so the search starts above. It goes by secants, as plain repetition
     closes an eighth of the gap a step. An error of ρ moves the solution by 1/(1 − ρ′) of it, and so the interval is widened.
     """
 
-    def __init__(self, one: Forward, pairs: _Pairs, rules: ForwardRules, premium: Premium) -> None:
+    def __init__(self, one: Forward, pairs: Pairs, rules: ForwardRules, premium: Premium) -> None:
         self.one, self.pairs, self.rules, self.premium = one, pairs, rules, premium
-        self.forward = _line(pairs, pairs.call - pairs.put, float(np.exp(-START * one.years))).forward
+        self.forward = fitted_line(pairs, pairs.call - pairs.put, float(np.exp(-START * one.years))).forward
         self.call, self.put = np.zeros(len(pairs.strike)), np.zeros(len(pairs.strike))
         self.evaluations = 0
 
@@ -493,7 +426,7 @@ class _American:
             of = (one.spot, strike, one.years, rate, dividend_yield, sigma)
             self.call, self.put = self.premium(*of, True), self.premium(*of, False)
         value = self.pairs.call - self.call - self.pairs.put + self.put
-        self.forward = _line(self.pairs, value, discount).forward
+        self.forward = fitted_line(self.pairs, value, discount).forward
         return value
 
     def at_rate(self, rate: float, source: str = "given") -> Forward:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fieldcast.pricing._arrays import Floats, Inputs, gather, refuse, refuse_exponents, spread
+from fieldcast.pricing._arrays import Floats, Inputs, gather, refuse, refuse_exponents, row_of, spread
 from fieldcast.pricing.black76 import gather_black76, refuse_black76
 from fieldcast.pricing.black_scholes import NAMES
 
@@ -87,7 +87,8 @@ def black76_greeks(
     """Price and Greeks by Black-76; arguments and errors as in `black76_price`.
 
     Derivatives in S are in the forward, and already discounted. Time and rate derivatives hold the forward and read the
-    discount factor as exp(-rate * years): theta includes rate * V, rho is -years * V. Over less than 1e-9 years the rate is read as 0.
+    discount factor as exp(-rate * years): theta includes rate * V, rho is -years * V. Over less than 1e-9 years the rate is
+    read as 0.
 
     Returns
     -------
@@ -106,7 +107,9 @@ def _fill(given: Inputs, is_forward: bool) -> tuple[Floats, int, float]:
     assert len(fields(Greeks)) == kernels.WIDTH
     block = np.empty((kernels.WIDTH, given.size))
     bad = spread(
-        lambda first, last: int(kernels.fill_greeks(*given.columns, given.is_call, given.steps, is_forward, first, last, block)),
+        lambda first, last: row_of(
+            kernels.fill_greeks, *given.columns, given.is_call, given.steps, is_forward, first, last, block
+        ),
         given.size,
     )
     return block, bad, kernels.LARGEST_EXPONENT

@@ -7,7 +7,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fieldcast.pricing._arrays import Floats, gather, refuse, spread
+from fieldcast.pricing._arrays import Floats, gather, refuse, row_of, spread
 
 NAMES = ("price", "forward", "strike", "years", "discount")
 PARALLEL_FROM = 4_096
@@ -57,9 +57,7 @@ def implied_volatility(
     sigma = np.empty(given.size)
     status = np.empty(given.size, dtype=np.int8)
     bad = spread(
-        lambda first, last: int(
-            kernels.fill_implied(*given.columns, given.is_call, given.steps, first, last, sigma, status)
-        ),
+        lambda first, last: row_of(kernels.fill_implied, *given.columns, given.is_call, given.steps, first, last, sigma, status),
         given.size,
         PARALLEL_FROM,
     )

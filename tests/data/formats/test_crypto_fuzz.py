@@ -28,7 +28,7 @@ from fieldcast.market import TABLES
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
 START = datetime(2024, 3, 1, tzinfo=UTC)
 MILLIS = 1709251200000
-MUTATIONS = 200
+MUTATIONS = 60
 HAS_DATABENTO = importlib.util.find_spec("databento_dbn") is not None      # an optional extra
 
 

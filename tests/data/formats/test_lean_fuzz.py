@@ -24,7 +24,7 @@ from fieldcast.ground import FieldcastError
 from fieldcast.market import TABLES, default_instrument
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
-MUTATIONS = 200
+MUTATIONS = 60
 NUMBERS = (
     "nan", "inf", "-inf", "NaN", "1e400", "-1e308", "9" * 400, "-5", "0", "", "x", "0x10", "1.2.3", "٣", "\x00", "1e-320", '"1"',
 )
@@ -242,7 +242,7 @@ def test_the_undamaged_file_is_recognised_and_goes_in_whole(format, tmp_path):
 
 
 @pytest.mark.parametrize("format", sorted(FILES))
-def test_two_hundred_damaged_files_give_refusals_or_sound_rows(format, tmp_path):
+def test_damaged_files_give_refusals_or_sound_rows(format, tmp_path):
     name, members = FILES[format]
     dice = random.Random(f"lean {format}")
     messages: set[str] = set()

@@ -20,7 +20,7 @@ from fieldcast.ground import InvalidInput
 from fieldcast.market import TABLES, default_instrument, sessions_between
 
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
-MUTATIONS = 200
+MUTATIONS = 60
 SPY = default_instrument("ARCX:SPY", "etf")
 AAPL = default_instrument("XNAS:AAPL", "equity")
 DAYS: list[date] = sessions_between("XNYS", date(2024, 1, 2), date(2024, 3, 1))["session"].to_list()

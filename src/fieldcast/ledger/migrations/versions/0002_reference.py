@@ -42,7 +42,7 @@ def upgrade() -> None:
         sa.Column("instrument", sa.String(), nullable=False),
         sa.Column("at", UtcMicros(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
-        sa.Column("score", sa.Float(), nullable=False),
+        sa.Column("score", sa.Double(), nullable=False),
         sa.Column("reasons", ReasonCodes(), nullable=False),
         sa.PrimaryKeyConstraint("instrument", "at"),
     )
