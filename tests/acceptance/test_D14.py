@@ -136,6 +136,30 @@ def test_strict_mode_alone_refuses_a_hole_in_a_longer_history(few):
     assert strict.checked.filter(~pl.col("ok")).select("reasons", "late").rows() == [("stale", 2)]
 
 
+@pytest.mark.parametrize("id", ["XNAS:AAPL", "CRYP:BTC", "FRED:DGS10"])
+@pytest.mark.parametrize(("late", "good"), [(5, True), (6, False), (ROWS, False), (ROWS + 40, False)])
+def test_a_series_that_ended_fails_in_lax_mode_too_however_long_it_was(few, id, late, good):
+    member = few.by_id[id]
+    only = Universe("one", (member,), few.sha256)
+    longer = simulated(only, 2 * ROWS)
+    store = stored(without(longer, id, *closes(member.instrument, late)))
+    report = verify_universe(store, only, AS_OF)
+    row = report.checked.row(0, named=True)
+    assert report.ok is good
+    assert (row["rows"], row["present"], row["late"]) == (2 * ROWS - late, max(0, ROWS - late), min(late, ROWS))
+    assert "stale" in row["reasons"].split(",")
+    assert not verify_universe(store, only, AS_OF, strict=True).ok
+
+
+def test_one_new_row_does_not_make_up_for_years_without_one(few):
+    apple = few.by_id["XNAS:AAPL"]
+    only = Universe("one", (apple,), few.sha256)
+    gone = without(simulated(only, 3 * ROWS), apple.instrument.id, *closes(apple.instrument, ROWS)[:-1])
+    row = verify_universe(stored(gone), only, AS_OF).checked.row(0, named=True)
+    assert (row["ok"], row["rows"], row["present"], row["late"]) == (False, 2 * ROWS + 1, 1, 0)
+    assert row["reasons"] == "few_rows"
+
+
 def test_a_source_may_leave_out_what_its_class_allows(few, rows):
     """Rates: the bond market keeps two or three more holidays a year."""
     rate = few.by_id["FRED:DGS10"].instrument

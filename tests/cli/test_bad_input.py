@@ -107,7 +107,7 @@ def test_a_dry_run_says_the_same_and_writes_nothing(run, bars, tmp_path) -> None
     assert stored(tmp_path / "home") == {"instrument": 0, "store_file": 0, "files": 0}
     real = run("data", "import", "bars.csv", *SPY, "--home", tmp_path / "home", "--json").json
     assert dry["files"] == real["files"]
-    assert dry["tables"]["bars/1d"] == {"rows_kept": 59, "added": 0, "restated": 0, "unchanged": 0}
+    assert dry["tables"] == real["tables"]
     assert real["tables"]["bars/1d"] == {"rows_kept": 59, "added": 59, "restated": 0, "unchanged": 0}
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from fieldcast.data import list_instruments
 from fieldcast.data.importing import import_sources
-from fieldcast.ground import ConflictError, InvalidInput, ManualClock, Settings
+from fieldcast.ground import ConflictError, InvalidInput, ManualClock, Reason, Settings
 from fieldcast.market import sessions_between
 from fieldcast.workflows import Workspace, check_data, import_data, open_workspace, show_data
 
@@ -149,3 +149,130 @@ def test_rows_are_shown_as_they_were_known_and_plotted(workspace: Workspace, tmp
     with pytest.raises(InvalidInput, match="table of bars"):
         show_data(workspace, "ARCX:SPY", table="macro", plot=tmp_path / "x.html")
     assert check_data(workspace, "ARCX:SPY").as_dict()["interval"] == "1d"
+
+
+# what one file does to the others ---------------------------------------------------------------------------------------
+
+
+def test_a_file_that_contradicts_the_store_does_not_take_the_others_with_it(workspace: Workspace, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    YEAR.write_csv(folder / "A.csv")
+    import_data(workspace, folder / "A.csv", "XNAS:A", adjusted=True)
+    YEAR.with_columns(Close=pl.col("Close") + 0.5).write_csv(folder / "A.csv")
+    YEAR.write_csv(folder / "B.csv")
+    dry = import_data(workspace, folder, "XNAS:{name}", dry_run=True)
+    found = import_data(workspace, folder, "XNAS:{name}")
+    (failure,) = found.report.failures
+    assert (failure.path.name, failure.exit_code) == ("A.csv", 3)
+    assert [file.path.name for file in found.report.files] == ["B.csv"]
+    assert workspace.store.read("XNAS:B").height == 252
+    assert [item.message for item in dry.report.failures] != []
+    assert dry.report.tables == found.report.tables
+    assert import_data(workspace, folder, "XNAS:{name}").passed_over == (folder / "B.csv",)
+
+
+def test_a_name_that_cannot_be_an_id_fails_alone(workspace: Workspace, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    for name in ("A.csv", "B B.csv", "C.csv"):
+        YEAR.write_csv(folder / name)
+    found = import_data(workspace, folder, "XNAS:{name}")
+    assert [failure.path.name for failure in found.report.failures] == ["B B.csv"]
+    assert [file.path.name for file in found.report.files] == ["A.csv", "C.csv"]
+
+
+def test_the_same_bytes_under_two_names_are_two_instruments(workspace: Workspace, tmp_path: Path) -> None:
+    for name in ("A_1.csv", "Z_1.csv"):
+        YEAR.write_csv(tmp_path / name)
+        found = import_data(workspace, tmp_path / name, "XNAS:{name}")
+        assert found.passed_over == ()
+    assert workspace.store.read("XNAS:Z").height == 252
+
+
+def test_what_cannot_be_read_is_a_failure_and_not_a_stranger(workspace: Workspace, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "empty.csv").touch()
+    (folder / "cut.zip").write_bytes(b"PK\x03\x04 cut short")
+    (folder / "linked").symlink_to(folder)
+    found = import_data(workspace, folder, "XNAS:{name}")
+    assert sorted(failure.path.name for failure in found.report.failures) == ["cut.zip", "empty.csv"]
+    assert (found.unknown, found.exit_code) == ((), 2)
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(InvalidInput, match="found none"):
+        import_data(workspace, tmp_path / "nothing", "XNAS:A")
+
+
+def test_two_files_cannot_describe_one_id_in_two_ways(workspace: Workspace, tmp_path: Path) -> None:
+    from fieldcast.data.catalogue import settled
+    from fieldcast.market import default_instrument
+
+    first = default_instrument("XYZ:A", "crypto")
+    with pytest.raises(ConflictError, match="calendar"):
+        settled(workspace.ledger, [default_instrument("XYZ:A", "equity")], {first.id: first})
+    YEAR.write_csv(tmp_path / "a.csv")
+    import_data(workspace, tmp_path / "a.csv", "XNAS:A", kind="equity")
+    YEAR.with_columns(symbol=pl.lit("A")).write_csv(tmp_path / "b.csv")
+    with pytest.raises(ConflictError, match="kind equity"):
+        import_data(workspace, tmp_path / "b.csv", venue="XNAS", kind="etf")
+
+
+# a file in parts --------------------------------------------------------------------------------------------------------
+
+
+def _in_parts(monkeypatch: pytest.MonkeyPatch, *parts: pl.DataFrame, fail: bool = False) -> None:
+    """Have the format `table` yield these rows of XNAS:A, one part each."""
+    from dataclasses import replace
+
+    from fieldcast.data.formats import Parsed, registry
+    from fieldcast.market import default_instrument
+
+    def read(source, options):
+        for part in parts:
+            yield Parsed("bars/1m", part, (default_instrument("XNAS:A", "equity"),))
+        if fail:
+            raise InvalidInput("expected a whole file, found its end missing")
+
+    monkeypatch.setitem(registry.FORMATS, "table", replace(registry.FORMATS["table"], read=read))
+
+
+def _minutes(first: int, n: int, close: float = 100.0) -> pl.DataFrame:
+    from datetime import timedelta
+
+    from fieldcast.market import table_of
+
+    ts = [datetime(2020, 3, 2, 14, 30, tzinfo=UTC) + timedelta(minutes=first + k) for k in range(n)]
+    columns = {"instrument": "XNAS:A", "ts": ts, "available_at": ts, "open": close, "high": close + 1, "low": close - 1}
+    frame = pl.DataFrame({**columns, "close": close, "volume": 5.0, "reasons": None})
+    return frame.select(pl.col(name).cast(dtype) for name, dtype in table_of("bars/1m").schema.items())
+
+
+def test_rows_that_two_parts_of_a_file_share_are_stored_once(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.csv").write_text("x")
+    _in_parts(monkeypatch, _minutes(0, 60), _minutes(50, 60), _minutes(105, 60, close=101.0))
+    found = import_data(workspace, tmp_path / "a.csv", format="table")
+    (file,) = found.report.files
+    assert file.removed == {Reason.DUPLICATE_STAMP: 10 + 5 + 5}      # ten agree, five do not: none of those can be trusted
+    assert file.rows_kept == found.report.tables["bars/1m"].added == 160
+    assert workspace.store.read("XNAS:A", table="bars/1m").height == 160
+
+
+@pytest.mark.parametrize("batch_rows", [50, 10_000])
+def test_a_file_that_fails_at_its_end_leaves_nothing_behind(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_rows: int
+) -> None:
+    from fieldcast.data import Options
+
+    (tmp_path / "a.csv").write_text("x")
+    parts = [_minutes(60 * k, 60) for k in range(4)]
+    _in_parts(monkeypatch, *parts, fail=True)
+    files = [(tmp_path / "a.csv", Options(now=NOW))]
+    report = import_sources(files, store=workspace.store, format="table", batch_rows=batch_rows)
+    assert len(report.failures) == 1
+    assert workspace.store.datasets().is_empty()
+    _in_parts(monkeypatch, *parts)
+    report = import_sources(files, store=workspace.store, format="table", batch_rows=batch_rows)
+    assert report.tables["bars/1m"].added == 240

@@ -50,8 +50,8 @@ def _imported(result: Any) -> RenderableType:
     if len(report.files) > _MOST_FILES:
         lines.append(f"… and {len(report.files) - _MOST_FILES} more files; --json lists them all")
     for name, count in report.tables.items():
-        stored = f"{count.added:,} added, {count.restated:,} restated, {count.unchanged:,} unchanged"
-        lines.append(f"{name}: " + (f"{count.rows_kept:,} rows would be kept" if report.dry_run else stored))
+        would = "would be " if report.dry_run else ""
+        lines.append(f"{name}: {would}{count.added:,} added, {count.restated:,} restated, {count.unchanged:,} unchanged")
     if report.dry_run:
         lines.append("dry run: nothing was written")
     if result.passed_over:

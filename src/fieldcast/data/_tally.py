@@ -29,7 +29,7 @@ _SHOWN = 20  # rows of each reason that a report holds; all are counted
 
 @dataclass(frozen=True)
 class TableCount:
-    """What became of the rows for one table; added, restated and unchanged are 0 in a dry run."""
+    """What became of the rows for one table; in a dry run, what would."""
 
     rows_kept: int = 0
     added: int = 0
@@ -93,23 +93,22 @@ class ImportReport:
     dry_run: bool
 
 
-def refuse_unfit(file: str, format: str, parsed: Parsed, report: CleaningReport) -> None:
-    """Refuse a part of a file that is mostly unfit.
+def refuse_unfit(report: SourceReport) -> None:
+    """Refuse a file that is mostly unfit.
 
     Raises
     ------
-    InvalidInput : more than half of its rows are unreadable or were removed, or there are none
+    InvalidInput : more than half of its rows are unreadable or were removed, or there are none and its reader does not say why
     """
-    read = parsed.rows.height + parsed.rejects.height
-    unfit = read - report.rows_out
-    if not read and parsed.notes:      # the reader says why a whole file has nothing to store
+    unfit = report.rows_read - report.rows_kept
+    if report.rows_read and unfit <= MOST_UNFIT * report.rows_read:
         return
-    if read and unfit <= MOST_UNFIT * read:
+    if not report.rows_read and report.notes:
         return
-    counts = ", ".join(f"{reason} {count}" for reason, count in _removed(parsed, report).items()) or "no rows at all"
+    counts = ", ".join(f"{reason} {count}" for reason, count in report.removed.items()) or "no rows at all"
     raise InvalidInput(
-        f"expected most rows of {file} to be {parsed.table} as {format} has them, found {unfit} of {read} unfit ({counts}); "
-        "check format, calendar and zone"
+        f"expected most rows of {report.path.name} to be {', '.join(report.tables)} as {report.format} has them, "
+        f"found {unfit} of {report.rows_read} unfit ({counts}); check format, calendar and zone"
     )
 
 
@@ -152,7 +151,9 @@ class Tally:
         found = pl.concat([self._quarantine, unread, _described(report.quarantine, parsed.table)])
         self._quarantine = found.filter(pl.int_range(pl.len()).over("table", "reason") < _SHOWN)
 
-    def report(self) -> SourceReport:
+    def report(self, repeated: Mapping[Reason, int]) -> SourceReport:
+        """What was found; `repeated` : rows that one part of the file repeats of another."""
+        self._removed.update(repeated)
         score = holes = None
         if self._daily and len(self._instruments) == 1 and (bars := pl.concat(self._daily)).height:
             (instrument,) = self._instruments.values()
@@ -165,7 +166,7 @@ class Tally:
             dataset=self._dataset,
             instruments=tuple(self._instruments.values()),
             rows_read=self._rows_read,
-            rows_kept=sum(count.rows_kept for count in self._tables.values()),
+            rows_kept=sum(count.rows_kept for count in self._tables.values()) - sum(repeated.values()),
             tables=self._tables,
             removed=dict(self._removed),
             flagged=dict(self._flagged),

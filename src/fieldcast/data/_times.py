@@ -32,7 +32,9 @@ def seconds_of(interval: str) -> int:
     return _SECONDS[interval]
 
 
-def moments(column: pl.Series, zone: str | None, date_format: str | None, name: str) -> pl.Series:
+def moments(
+    column: pl.Series, zone: str | None, date_format: str | None, name: str, owners: pl.Series | None = None
+) -> pl.Series:
     """The moment of each row in UTC; null where the text cannot be read.
 
     Parameters
@@ -40,6 +42,7 @@ def moments(column: pl.Series, zone: str | None, date_format: str | None, name: 
     column : datetimes, Unix times (10 digits seconds, 13 milliseconds, 16 microseconds) or text
     zone : of times that carry none
     date_format : strptime format of text; none = the usual ones are tried
+    owners : whose row each is, where the rows of several stand in one file; the order of each tells its doubled hour
 
     Raises
     ------
@@ -47,7 +50,7 @@ def moments(column: pl.Series, zone: str | None, date_format: str | None, name: 
     """
     if isinstance(column.dtype, pl.Datetime):
         if column.dtype.time_zone is None:
-            return _to_utc(column.cast(pl.Datetime("us")), zone, name)
+            return _to_utc(column.cast(pl.Datetime("us")), zone, name, owners)
         return _within(column.cast(pl.Datetime("us", column.dtype.time_zone)).dt.convert_time_zone("UTC"))
     if column.dtype.is_integer():
         column = column.cast(pl.String)
@@ -59,23 +62,23 @@ def moments(column: pl.Series, zone: str | None, date_format: str | None, name: 
         return _epochs(text.set(~digits.fill_null(value=False), None))
     zoned, naive = text.str.contains(ZONED), text.str.contains(NAIVE)
     if date_format is not None:
-        return _formatted(text, date_format, zone, name)
+        return _formatted(text, date_format, zone, name, owners)
     if zoned.any():
         if (naive & ~zoned).any():
             found = f"{text.filter(zoned)[0]} and {text.filter(naive)[0]}"
             raise InvalidInput(f"expected every time of {name} with its zone, found a mixture: {found}")
         return _offset_moments(text)
-    return _to_utc(_wall_clock(text), zone, name)
+    return _to_utc(_wall_clock(text), zone, name, owners)
 
 
-def _formatted(text: pl.Series, date_format: str, zone: str | None, name: str) -> pl.Series:
+def _formatted(text: pl.Series, date_format: str, zone: str | None, name: str, owners: pl.Series | None) -> pl.Series:
     try:
         read = text.str.to_datetime(date_format, strict=False, time_unit="us")
     except pl.exceptions.PolarsError as error:
         raise InvalidInput(f"expected a strptime format of date and time, found {date_format!r}: {error}") from None
     dtype = read.dtype
     assert isinstance(dtype, pl.Datetime)
-    return _to_utc(read, zone, name) if dtype.time_zone is None else _within(read.dt.convert_time_zone("UTC"))
+    return _to_utc(read, zone, name, owners) if dtype.time_zone is None else _within(read.dt.convert_time_zone("UTC"))
 
 
 def _epochs(text: pl.Series) -> pl.Series:
@@ -107,27 +110,52 @@ def _wall_clock(text: pl.Series) -> pl.Series:
     return read[best]
 
 
-def _to_utc(wall: pl.Series, zone: str | None, name: str) -> pl.Series:
-    """Wall-clock times of a zone. In the hour that occurs twice in autumn a time that stands twice is first the earlier and then
-    the later one (the other way round in a file with the newest row first); one that stands once is the earlier one."""
+def _to_utc(wall: pl.Series, zone: str | None, name: str, owners: pl.Series | None) -> pl.Series:
+    """Wall-clock times of a zone; see `from_wall`."""
     if zone is None:
         found = wall.drop_nulls()
         first = found[0] if found.len() else "none that can be read"
         raise InvalidInput(f"expected times of {name} with their zone, found the naive {first}; say which with zone=")
-    wall = _within(wall).alias("wall")
     try:
-        earlier, later = (
-            wall.dt.replace_time_zone(zone, ambiguous=choice, non_existent="null") for choice in ("earliest", "latest")
-        )
+        return from_wall(_within(wall), zone, owners)
     except pl.exceptions.PolarsError:
         raise InvalidInput(f"expected the name of a time zone such as America/New_York, found {zone!r}") from None
+
+
+def from_wall(wall: pl.Series, zone: str, owners: pl.Series | None = None) -> pl.Series:
+    """Wall-clock times of a zone in UTC; one that does not occur in spring is null.
+
+    In the hour that occurs twice in autumn the order of an owner's rows tells which is meant: where its clock steps back once,
+    what stands before the step is the earlier hour and what follows it the later one (the other way round in a file with the
+    newest row first); else a time that stands twice is first the earlier and then the later one. Without either, as in half
+    an hour of rows that could be of both, it is the earlier.
+
+    Parameters
+    ----------
+    wall : datetimes without a zone, in the file's order
+    zone : name of the time zone
+    owners : whose row each is; none = all are of one
+    """
+    earlier, later = (wall.dt.replace_time_zone(zone, ambiguous=choice, non_existent="null") for choice in ("earliest", "latest"))
     ambiguous = (earlier != later).fill_null(value=False)
     if ambiguous.any():
-        known = wall.drop_nulls()
-        second = 0 if known[0] > known[-1] else 1      # of two in the file's order
-        twice, place = pl.len().over("wall") == 2, pl.int_range(pl.len()).over("wall")
-        chosen = wall.to_frame().select((twice & (place == second)).alias("second"))["second"]
-        earlier = earlier.zip_with(~(ambiguous & chosen), later)
+        who = pl.Series("owner", [""], dtype=pl.String).new_from_index(0, wall.len()) if owners is None else owners.alias("owner")
+        rows = pl.DataFrame([wall.alias("wall"), who]).with_row_index("row")
+        known = pl.col("wall").drop_nulls()
+        rows = rows.with_columns(falling=(known.first() > known.last()).over("owner").fill_null(value=False))
+        rows = rows.filter(ambiguous).with_columns(day=pl.col("wall").dt.date())
+        autumn, falling = ["owner", "day"], pl.col("falling")
+        step = pl.col("wall").diff().over(autumn).dt.total_microseconds()
+        rows = rows.with_columns(turn=(pl.when(falling).then(step > 0).otherwise(step < 0)).fill_null(value=False))
+        passed = pl.col("turn").cum_sum().over(autumn) > 0
+        second = pl.int_range(pl.len()).over(*autumn, "wall") == pl.when(falling).then(0).otherwise(1)
+        chosen = rows.select(
+            "row",
+            late=pl.when(pl.col("turn").sum().over(autumn) == 1).then(passed != falling)
+            .otherwise((pl.len().over(*autumn, "wall") == 2) & second),
+        ).filter("late")["row"]
+        at_late = pl.Series([False], dtype=pl.Boolean).new_from_index(0, wall.len()).scatter(chosen, values=True)
+        earlier = later.zip_with(at_late, earlier)
     return earlier.dt.convert_time_zone("UTC")
 
 

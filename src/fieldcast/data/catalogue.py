@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import select
@@ -28,8 +27,10 @@ def known_instruments(db: Database, ids: Iterable[str]) -> dict[str, Instrument]
     return found
 
 
-def settled(db: Database, instruments: Sequence[Instrument]) -> tuple[Instrument, ...]:
-    """Instruments as the catalogue describes them; those that it does not have as they are.
+def settled(
+    db: Database, instruments: Sequence[Instrument], seen: Mapping[str, Instrument] | None = None
+) -> tuple[Instrument, ...]:
+    """Instruments as the catalogue describes them; those that it does not have as they were `seen` before, or as they are.
 
     A file can only guess what kind of thing a ticker is; the catalogue was told.
 
@@ -38,7 +39,9 @@ def settled(db: Database, instruments: Sequence[Instrument]) -> tuple[Instrument
     ConflictError : one is in the catalogue with another calendar, currency or simulated flag, so that its rows would mean
         something else
     """
-    known = known_instruments(db, [instrument.id for instrument in instruments])
+    before = seen or {}
+    known = known_instruments(db, [instrument.id for instrument in instruments if instrument.id not in before])
+    known |= {instrument.id: before[instrument.id] for instrument in instruments if instrument.id in before}
     for instrument in instruments:
         for name in ("calendar", "currency", "simulated") if instrument.id in known else ():
             stored, found = getattr(known[instrument.id], name), getattr(instrument, name)
@@ -65,36 +68,32 @@ def save_instruments(db: Database, instruments: Sequence[Instrument]) -> None:
             session.add_all([tables.Instrument(**_columns(instrument)) for instrument in new])
 
 
-def imported_before(db: Database, sha256: str, dataset: str, options: str) -> bool:
+def imported_before(db: Database, sha256: str, options: str) -> bool:
     """True where a file with these bytes was imported to its end, with the same options."""
     with db.read() as session:
-        return session.get(tables.ImportLog, (sha256, dataset, options)) is not None
+        return session.get(tables.ImportLog, (sha256, options)) is not None
 
 
-def log_imports(db: Database, reports: Sequence[SourceReport], options: str, wanted: str | None, at: datetime) -> None:
-    """Write down that files are in the store, to their end.
-
-    `wanted` : the dataset as it was asked for (none = the format's own), under which the file is looked for again
-    """
+def log_imports(db: Database, reports: Sequence[tuple[SourceReport, str]], at: datetime) -> None:
+    """Write down that files are in the store, to their end; each with the digest of its options."""
     with db.begin(label="imported") as session:
-        for report in reports:
+        for report, options in reports:
             summary = {
                 "instruments": len(report.instruments),
                 "removed": {str(code): n for code, n in report.removed.items()},
                 "flagged": {str(code): n for code, n in report.flagged.items()},
                 "tables": {name: count.rows_kept for name, count in report.tables.items()},
-                "dataset": report.dataset,
             }
             session.merge(
                 tables.ImportLog(
                     sha256=report.sha256,
-                    dataset=wanted or "",
                     options=options,
+                    dataset=report.dataset,
                     name=report.path.name,
                     format=report.format,
                     rows_read=report.rows_read,
                     rows_kept=report.rows_kept,
                     at=at,
-                    summary=canonical_json(json.loads(json.dumps(summary))),
+                    summary=canonical_json(summary),
                 )
             )

@@ -1,23 +1,22 @@
 """Vendors' files into the store: recognised, read in parts, cleaned, stored; what is not fit is counted and kept aside.
 
-A file is read, judged and cleaned before its first byte is written; a file that is mostly unfit is refused, because then its
-format, its calendar or its zone was misunderstood. Small files are stored together, about two million rows at a time, because
-each append rewrites the years that it touches; a file larger than that is stored in parts. Importing a file again changes
+A file is read to its end, judged and cleaned before its first row is stored; one that is mostly unfit is refused whole, because
+then its format, its calendar or its zone was misunderstood. Small files are stored together, about two million rows at a time,
+because each append rewrites the years that it touches; of a larger one the parts wait on the disk. Importing a file again changes
 nothing, so that an import that was cut short is completed by running it again.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
 import polars as pl
 
-from fieldcast.data._tally import Failure, ImportReport, SourceReport, TableCount, Tally, refuse_unfit
+from fieldcast.data._batch import Batch, Hooks
+from fieldcast.data._tally import Failure, ImportReport, SourceReport, Tally, refuse_unfit
 from fieldcast.data.cleaning import clean_rows
 from fieldcast.data.formats import Format, Options, Parsed, Source, format_of, recognise
 from fieldcast.data.lineage import Lineage
@@ -45,7 +44,7 @@ def import_source(
 
     Raises
     ------
-    InvalidInput : the file, or more than half of its rows, are not what the format says; nothing of the part concerned is stored
+    InvalidInput : the file, or more than half of its rows, are not what the format says; nothing was stored
     ConflictError : see `Store.append`
     """
     report = import_sources([(Path(path), options)], store=store, format=format, dataset=dataset, dry_run=dry_run, halt=True)
@@ -53,7 +52,7 @@ def import_source(
 
 
 def import_sources(
-    files: Iterable[tuple[Path, Options]],
+    files: Iterable[tuple[Path, Options | Callable[[], Options]]],
     *,
     store: Store,
     format: str | None = None,
@@ -63,68 +62,70 @@ def import_sources(
     batch_rows: int = BATCH_ROWS,
     progress: Progress = lambda path, rows: None,
     describe: Describe = lambda instruments: instruments,
+    storing: Callable[[list[SourceReport]], None] = lambda reports: None,
     stored: Callable[[list[SourceReport]], None] = lambda reports: None,
 ) -> ImportReport:
     """Read, check, clean and store files.
 
     Parameters
     ----------
+    files : each with what was said about it, or with how that is found out (an error there concerns that file alone)
     format : name in `FORMATS`; none = each file is recognised by its name and first bytes
     dataset : where the rows belong; none = `Format.home`
-    dry_run : do everything but store
+    dry_run : do everything but store; the counts are those that storing would give
     halt : raise at the first file that cannot be imported; otherwise it is reported and the others go on
     progress : told each file and the rows read so far
     describe : instruments as a file describes them → as they are known; see `catalogue.settled`
+    storing : told the reports of files whose rows are about to be stored
     stored : told the reports of the files whose last row has reached the store
 
     Raises
     ------
-    ConflictError : another process is writing, or (with `halt`) see `Store.append`
+    FieldcastError : with `halt`, what is wrong with the first file
     """
-    batch = _Batch(store, dry_run, batch_rows, stored)
-    done: list[SourceReport] = []
+    batch = Batch(store, batch_rows, Hooks(storing, stored), dry_run=dry_run, halt=halt)
     failures: list[Failure] = []
     rows = 0
     for path, options in files:
         try:
-            report = _import_one(Source(path), options, batch, format, dataset, describe, judge=halt)
+            said = options() if callable(options) else options
+            rows += _read_one(Source(path), said, batch, format, dataset, describe, judge=halt)
         except FieldcastError as error:
             batch.drop()
             if halt:
                 raise
             failures.append(Failure(path, str(error), error.exit_code))
-            continue
-        done.append(report)
-        rows += report.rows_read
         progress(path, rows)
     batch.flush()
-    return ImportReport(tuple(done), tuple(failures), batch.tables, dry_run)
+    return ImportReport(tuple(batch.done), (*failures, *batch.failures), batch.tables, dry_run)
 
 
-def _import_one(
+def _read_one(
     source: Source,
     options: Options,
-    batch: _Batch,
+    batch: Batch,
     format: str | None,
     dataset: str | None,
     describe: Describe,
     *,
     judge: bool,
-) -> SourceReport:
+) -> int:
+    """Read a file to its end into the batch; the rows read."""
     chosen = recognise(source) if format is None else format_of(format)
     dataset = chosen.home if dataset is None else dataset
     tally = Tally(source, chosen.name, dataset)
     for part in _some(chosen.read(source, options), source):
         parsed = replace(part, instruments=describe(part.instruments))
         kept, report = _cleaned(parsed, options, batch.store, dataset)
-        refuse_unfit(source.name, chosen.name, parsed, report)
         tally.add(parsed, report)
         if judge:
             tally.judge(parsed, kept)
         batch.add(parsed.table, kept, _lineage(source, chosen, dataset, parsed, report, options))
-    finished = tally.report()
+    repeated = batch.without_repeats()
+    finished = tally.report(repeated)
+    refuse_unfit(finished)
     batch.finish(finished)
-    return finished
+    return finished.rows_read
 
 
 def _some(parts: Iterator[Parsed], source: Source) -> Iterator[Parsed]:
@@ -138,9 +139,9 @@ def _some(parts: Iterator[Parsed], source: Source) -> Iterator[Parsed]:
 
 
 def _cleaned(parsed: Parsed, options: Options, store: Store, dataset: str) -> tuple[pl.DataFrame, CleaningReport]:
+    described = {instrument.id: instrument for instrument in parsed.instruments}
     if parsed.table != DAILY:
         return clean_rows(parsed.rows, table_of(parsed.table), options.now, parsed.instruments)
-    described = {instrument.id: instrument for instrument in parsed.instruments}
     kept, reports = [table_of(DAILY).empty()], []
     for (id,), rows in parsed.rows.group_by(["instrument"], maintain_order=True):
         instrument = described[str(id)]
@@ -176,88 +177,3 @@ def _lineage(
         source=f"{source.name} sha256:{source.sha256}",
         dropped=dropped,
     )
-
-
-class _Batch:
-    """Rows that wait to be stored, those of a file that is not read to its end apart from the others."""
-
-    def __init__(
-        self, store: Store, dry_run: bool, batch_rows: int, stored: Callable[[list[SourceReport]], None]
-    ) -> None:
-        self.store = store
-        self.tables: dict[str, TableCount] = {}
-        self._dry_run, self._batch_rows, self._stored = dry_run, batch_rows, stored
-        self._waiting: list[tuple[str, pl.DataFrame, Lineage]] = []   # of whole files
-        self._unfinished: list[tuple[str, pl.DataFrame, Lineage]] = []  # of the file being read
-        self._spans: dict[tuple[str, str, str], datetime] = {}        # (table, dataset, instrument) → newest ts that waits
-        self._whole: list[SourceReport] = []
-
-    def add(self, table: str, rows: pl.DataFrame, lineage: Lineage) -> None:
-        """Rows of the file being read; where they alone fill a batch, they are stored at once."""
-        self._unfinished.append((table, rows, lineage))
-        if sum(frame.height for _, frame, _ in self._unfinished) >= self._batch_rows:
-            self.flush()
-            self._append(self._unfinished)
-            self._unfinished = []
-
-    def drop(self) -> None:
-        """Forget what a file that turned out unfit has left."""
-        self._unfinished = []
-
-    def finish(self, report: SourceReport) -> None:
-        """The file being read is whole: its rows wait with the others'."""
-        if any(self._meets(table, rows, lineage) for table, rows, lineage in self._unfinished):
-            self.flush()
-        for table, rows, lineage in self._unfinished:
-            newest = rows.group_by("instrument").agg(pl.col("ts").max())
-            for instrument, ts in newest.iter_rows():
-                self._spans[table, lineage.dataset, instrument] = ts
-        self._waiting += self._unfinished
-        self._unfinished = []
-        self._whole.append(report)
-        if sum(frame.height for _, frame, _ in self._waiting) >= self._batch_rows:
-            self.flush()
-
-    def _meets(self, table: str, rows: pl.DataFrame, lineage: Lineage) -> bool:
-        """True where rows overlap in time with waiting ones of the same instrument: one append takes each row once."""
-        oldest = rows.group_by("instrument").agg(pl.col("ts").min())
-        return any(
-            (newest := self._spans.get((table, lineage.dataset, instrument))) is not None and ts <= newest
-            for instrument, ts in oldest.iter_rows()
-        )
-
-    def flush(self) -> None:
-        """Store what waits, and say which files are in the store now."""
-        self._append(self._waiting)
-        self._waiting, self._spans = [], {}
-        whole, self._whole = self._whole, []
-        if whole and not self._dry_run:
-            self._stored(whole)
-
-    def _append(self, parts: list[tuple[str, pl.DataFrame, Lineage]]) -> None:
-        groups: dict[tuple[str, ...], list[tuple[pl.DataFrame, Lineage]]] = {}
-        for table, rows, lineage in parts:
-            if not rows.is_empty():
-                key = (table, lineage.dataset, lineage.provider, lineage.adjustment, lineage.available_at)
-                groups.setdefault(key, []).append((rows, lineage))
-        for (table, *_), members in groups.items():
-            rows = pl.concat([rows for rows, _ in members])
-            count = TableCount(rows_kept=rows.height)
-            if not self._dry_run:
-                result = self.store.append(rows, _joined([lineage for _, lineage in members]), table=table)
-                unchanged = result.rows_unchanged + result.rows_superseded
-                count = replace(count, added=result.rows_added, restated=result.rows_restated, unchanged=unchanged)
-            self.tables[table] = self.tables.get(table, TableCount()) + count
-
-
-def _joined(lineages: list[Lineage]) -> Lineage:
-    """One record for rows that are stored together: that of their file, or the digest of their files' records."""
-    sources = list(dict.fromkeys(item.source for item in lineages))
-    dropped: Counter[str] = Counter()
-    for item in lineages:
-        dropped.update(item.dropped)
-    if len(sources) == 1:
-        return replace(lineages[0], dropped=dropped)
-    together = hashlib.sha256("\n".join(sources).encode()).hexdigest()
-    newest = max(item.fetched_at for item in lineages)
-    return replace(lineages[0], fetched_at=newest, dropped=dropped, source=f"{len(sources)} files sha256:{together}")

@@ -34,6 +34,7 @@ ACTIVE_ROWS = 1260
 DEGRADED_ROWS = 1000
 MARGIN = 0.03
 DWELL = timedelta(days=5)
+SAME_MOMENT = timedelta(milliseconds=1)  # changes this close are of one moment: the later one is written a microsecond after
 RETIRE_AFTER = timedelta(days=30)
 _FLOAT_NOISE = 1e-9
 
@@ -129,21 +130,27 @@ def _level(score: float, sessions: int) -> State:
 
 
 def record_state(
-    db: Database, report: QualityReport, sessions: int, *, newest: datetime | None = None, delisted: bool = False
+    db: Database,
+    report: QualityReport,
+    sessions: int,
+    *,
+    at: datetime | None = None,
+    newest: datetime | None = None,
+    delisted: bool = False,
 ) -> StateChange:
     """Judge an instrument and write the state down where it changed; gives the state that holds.
+
+    Parameters
+    ----------
+    at : now, at which the age of the newest row counts; none = the moment at which the report was made
 
     Raises
     ------
     ConflictError : the instrument was judged at a later moment already
     """
     before = state_of(db, report.instrument)
-    if before is not None and report.as_of < before.at:
-        raise ConflictError(
-            f"expected to judge {report.instrument} at or after {before.at.isoformat()}, its newest change, found "
-            f"{report.as_of.isoformat()}"
-        )
-    state = judge(before, report.score, sessions, report.as_of, newest=newest, delisted=delisted)
+    moment = _after(before, report.instrument, report.as_of if at is None else utc(at))
+    state = judge(before, report.score, sessions, moment, newest=newest, delisted=delisted)
     if before is not None and before.state is state:
         return before
     reasons = [reason for reason, cost in report.costs.items() if cost > 0]
@@ -153,16 +160,21 @@ def record_state(
         reasons.append(Reason.DELISTED)
     if state is State.RETIRED and not delisted:
         reasons.append(Reason.STALE)
-    return _write(db, StateChange(report.instrument, report.as_of, state, report.score, reason_codes(reasons)))
+    return _write(db, StateChange(report.instrument, moment, state, report.score, reason_codes(reasons)))
 
 
 def retire(db: Database, instrument: str, at: datetime) -> StateChange:
-    """A person says that trading in the instrument has ended; doing it again changes nothing."""
+    """A person says at `at` that trading in the instrument has ended; doing it again changes nothing.
+
+    Raises
+    ------
+    ConflictError : the instrument was judged at a later moment already
+    """
     before = state_of(db, instrument)
     if before is not None and before.state is State.RETIRED:
         return before
     score = 0.0 if before is None else before.score
-    return _write(db, StateChange(instrument, utc(at), State.RETIRED, score, (Reason.DELISTED,)))
+    return _write(db, StateChange(instrument, _after(before, instrument, at), State.RETIRED, score, (Reason.DELISTED,)))
 
 
 def reinstate(db: Database, instrument: str, at: datetime) -> StateChange:
@@ -170,13 +182,13 @@ def reinstate(db: Database, instrument: str, at: datetime) -> StateChange:
 
     Raises
     ------
-    ConflictError : it is not retired
+    ConflictError : it is not retired, or was retired at a later moment
     """
     before = state_of(db, instrument)
     if before is None or before.state is not State.RETIRED:
         found = "never judged" if before is None else str(before.state)
         raise ConflictError(f"expected {instrument} to be retired, found it {found}")
-    return _write(db, StateChange(instrument, utc(at), State.QUARANTINED, before.score, (Reason.REINSTATED,)))
+    return _write(db, StateChange(instrument, _after(before, instrument, at), State.QUARANTINED, before.score, (Reason.REINSTATED,)))
 
 
 def state_of(db: Database, instrument: str, as_of: datetime | None = None) -> StateChange | None:
@@ -225,6 +237,18 @@ def active(db: Database, as_of: datetime | None = None) -> tuple[str, ...]:
         raise MissingData("expected judged instruments, found none; run a quality check first")
     last = history.group_by("instrument", maintain_order=True).last()
     return tuple(last.filter(pl.col("state").is_in([str(state) for state in State if state.may_trade]))["instrument"])
+
+
+def _after(before: StateChange | None, instrument: str, at: datetime) -> datetime:
+    """When a change at `at` is written down: after the one before it, also where both are of the same moment."""
+    at = utc(at)
+    if before is None or at > before.at:
+        return at
+    if before.at - at < SAME_MOMENT:
+        return before.at + timedelta(microseconds=1)
+    raise ConflictError(
+        f"expected to judge {instrument} at or after {before.at.isoformat()}, its newest change, found {at.isoformat()}"
+    )
 
 
 def _write(db: Database, change: StateChange) -> StateChange:

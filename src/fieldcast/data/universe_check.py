@@ -1,8 +1,9 @@
 """Whether the history of a universe is there, what is missing of it, and what has to be fetched and imported.
 
 Each member must have a row for each of its last 1,260 sessions (five years of an exchange), on its own calendar, up to the newest
-session whose figures are due. `verify_universe` counts; `strict` also refuses a history that is long enough and has holes, or is
-late. `plan_repairs` names every range that is missing; `plan_update` the newest ones alone. A plan is a list of (instrument,
+session whose figures are due. `verify_universe` counts. Without `strict` at most `LAX` of the required sessions may be without a
+row (beyond what the member's source may leave out), newest ones included, where older rows make up for them: a history that
+ended fails. `strict` refuses every hole and every late session. `plan_repairs` names every range that is missing; `plan_update` the newest ones alone. A plan is a list of (instrument,
 first, last): fetch those days, import the files, verify again.
 """
 
@@ -45,6 +46,7 @@ RANGES: dict[str, pl.DataType] = {
     "sessions": pl.Int64(),
     "why": pl.String(),      # before (the history begins later), hole, or newer (than what is stored)
 }
+LAX = 5  # sessions of the required ones that may be missing or late where the check is not strict: a week of an exchange
 _LONG_AGO = datetime(1900, 1, 1, tzinfo=UTC)
 
 
@@ -95,7 +97,7 @@ def verify_universe(
     Parameters
     ----------
     dataset : where the rows stand; needed where an instrument stands in more than one
-    strict : holes and lateness fail too
+    strict : every hole and every late session fails; otherwise up to `LAX` of them pass in a history that is long enough
     """
     held = _Held(store, universe, utc(as_of), dataset)
     rows = [_checked(member, held, strict) for member in universe]
@@ -224,13 +226,17 @@ def _checked(member: Member, held: _Held, strict: bool) -> dict[str, Any]:
     reasons = []
     if not rows:
         reasons.append(Reason.NO_DATA)
-    elif rows < member.minimum_rows - allowed:
+    elif rows < member.minimum_rows - allowed or present < member.minimum_rows - allowed - LAX:
         reasons.append(Reason.FEW_ROWS)
     if rows and missing > allowed:
         reasons.append(Reason.MISSING_SESSION)
     if rows and late > (1 if allowed else 0):
         reasons.append(Reason.STALE)
-    fatal = {Reason.NO_DATA, Reason.FEW_ROWS} | ({Reason.MISSING_SESSION, Reason.STALE} if strict else set())
+    fatal = {Reason.NO_DATA, Reason.FEW_ROWS}
+    if strict:
+        fatal |= {Reason.MISSING_SESSION, Reason.STALE}
+    elif late > LAX:
+        fatal.add(Reason.STALE)
     return {
         "instrument": member.instrument.id,
         "group": member.group,

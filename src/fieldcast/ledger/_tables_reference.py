@@ -54,8 +54,8 @@ class ImportLog(Base):
     __tablename__ = "import_log"
 
     sha256: Mapped[str] = mapped_column(primary_key=True)
-    dataset: Mapped[str] = mapped_column(primary_key=True)
-    options: Mapped[str] = mapped_column(primary_key=True)  # digest of the format and of what was said about the file
+    options: Mapped[str] = mapped_column(primary_key=True)  # digest of what was said about the file, and of where it stood
+    dataset: Mapped[str]
     name: Mapped[str]
     format: Mapped[str]
     rows_read: Mapped[int]

@@ -210,7 +210,11 @@ def _write_chart(
 def check_data(
     workspace: Workspace, instrument: str, *, table: str = DAILY, dataset: str | None = None, state: str | None = None
 ) -> DataCheck:
-    """Quality, gaps and vendor's errors of one instrument's bars, judged at its newest row.
+    """Quality, gaps and vendor's errors of one instrument's bars.
+
+    The score is that of the newest row's moment, so that it says the same of the same rows on any day. A state is written down
+    at the workspace's clock, by which a history that has ended is retired. A look says what would be written down now where the
+    instrument was judged before, and what its history was good for at its newest row where nobody follows it yet.
 
     Parameters
     ----------
@@ -220,7 +224,7 @@ def check_data(
     Raises
     ------
     InvalidInput : a table that holds no bars, or states of another table than daily bars
-    ConflictError : the instrument was judged at a later moment, or is not retired
+    ConflictError : the instrument was judged at a later moment than the clock's, or is not retired
     """
     kind = table_of(table)
     if kind.kind != "bars" or kind.interval is None:
@@ -248,16 +252,17 @@ def _state(workspace: Workspace, score: QualityReport | None, bars: pl.DataFrame
         if wish is not None:
             raise InvalidInput("expected daily bars: states of quality are judged on bars/1d")
         return None
-    ledger, newest = workspace.ledger, bars["ts"][-1]
+    ledger, newest, now = workspace.ledger, bars["ts"][-1], workspace.clock.now()
     match wish:
         case None:
-            return judge(state_of(ledger, score.instrument), score.score, bars.height, score.as_of, newest=newest)
+            before = state_of(ledger, score.instrument)
+            return judge(before, score.score, bars.height, score.as_of if before is None else now, newest=newest)
         case "record":
-            return record_state(ledger, score, bars.height, newest=newest).state
+            return record_state(ledger, score, bars.height, at=now, newest=newest).state
         case "retire":
-            return retire(ledger, score.instrument, score.as_of).state
+            return retire(ledger, score.instrument, now).state
         case "reinstate":
-            return reinstate(ledger, score.instrument, score.as_of).state
+            return reinstate(ledger, score.instrument, now).state
     raise InvalidInput(f"expected state record, retire or reinstate, found {wish!r}")
 
 

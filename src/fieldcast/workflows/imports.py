@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fieldcast.data import (
+    FORMATS,
     ImportReport,
     Options,
     Source,
@@ -20,8 +23,8 @@ from fieldcast.data import (
     save_instrument,
 )
 from fieldcast.data.catalogue import imported_before, log_imports, save_instruments, settled
-from fieldcast.data.formats import recognise
 from fieldcast.ground import ConflictError, InvalidInput, MissingData, Shown, digest
+from fieldcast.ledger import Database
 from fieldcast.market import Instrument, Kind, default_instrument
 from fieldcast.workflows.progress import Progress, silent
 from fieldcast.workflows.workspace import Workspace
@@ -144,52 +147,105 @@ def import_data(
         adjusted=adjusted,
         map_files=None if map_files is None else Path(map_files),
     )
-    said = _said(options, format=format, instrument=instrument, calendar=calendar, currency=currency, tick=tick)
+    said = _said(options, format=format, instrument=instrument, calendar=calendar, currency=currency, tick=tick, dataset=dataset)
     paths, unknown = _expanded(named, format)
-    fresh = [path for path in paths if again or dry_run or not _is_stored(workspace, path, dataset, said)]
-    halt = len(named) == 1 and not named[0].is_dir()
+    fresh = [path for path in paths if again or not _is_stored(workspace, path, said)]
+    describe = _Described(workspace.ledger, None if kind is None else _kind(kind))
+
+    def storing(reports: list[SourceReport]) -> None:
+        save_instruments(workspace.ledger, [item for report in reports for item in report.instruments])
 
     def stored(reports: list[SourceReport]) -> None:
-        save_instruments(workspace.ledger, [item for report in reports for item in report.instruments])
-        log_imports(workspace.ledger, reports, said, dataset, options.now)
+        log_imports(workspace.ledger, [(report, _place(report.path, said)) for report in reports], options.now)
 
     report = import_sources(
-        ((path, about(path)) for path in _watched(fresh, progress)),
+        ((path, partial(about, path)) for path in _watched(fresh, progress)),
         store=workspace.store,
         format=format,
         dataset=dataset,
         dry_run=dry_run,
-        halt=halt,
-        describe=lambda instruments: settled(workspace.ledger, instruments),
+        halt=len(named) == 1 and not named[0].is_dir(),
+        describe=describe,
+        storing=storing,
         stored=stored,
     )
-    return Imported(report, tuple(path for path in paths if path not in set(fresh)), unknown)
+    read = set(fresh)
+    return Imported(report, tuple(path for path in paths if path not in read), unknown)
+
+
+class _Described:
+    """Instruments as a file describes them → as the catalogue and the files before it have them."""
+
+    def __init__(self, ledger: Database, kind: Kind | None) -> None:
+        self._ledger, self._kind = ledger, kind
+        self._seen: dict[str, Instrument] = {}
+
+    def __call__(self, instruments: tuple[Instrument, ...]) -> tuple[Instrument, ...]:
+        known = settled(self._ledger, instruments, self._seen)
+        for instrument in known if self._kind is not None else ():
+            if instrument.kind is not self._kind:
+                raise ConflictError(
+                    f"expected {instrument.id} with kind {instrument.kind}, as in the catalogue, found {self._kind}; "
+                    "leave the kind out, or choose another id"
+                )
+        self._seen |= {instrument.id: instrument for instrument in known}
+        return known
 
 
 def _expanded(named: Sequence[Path], format: str | None) -> tuple[list[Path], tuple[Path, ...]]:
-    """Files as named, folders as the files in them that a format recognises; and the files that none does."""
+    """Files as named, folders as the files in them that a format recognises; and the files that none does.
+
+    A file that cannot be read stays among the first, for the import to refuse.
+
+    Raises
+    ------
+    InvalidInput : a folder without files
+    """
     paths: list[Path] = []
     unknown: list[Path] = []
     for path in named:
         if not path.is_dir():
             paths.append(path)
             continue
-        for file in sorted(item for item in path.rglob("*") if item.is_file() and not item.name.startswith(".")):
-            (paths if format is not None or _is_known(file) else unknown).append(file)
+        files = _files_of(path)
+        if not files:
+            raise InvalidInput(f"expected files in {path}, found none")
+        for file in files:
+            (paths if format is not None or _may_be_known(file) else unknown).append(file)
     return list(dict.fromkeys(paths)), tuple(unknown)
 
 
-def _is_known(path: Path) -> bool:
+def _files_of(folder: Path) -> list[Path]:
+    """Every file below a folder whose name does not begin with a dot, linked folders included, each folder once."""
+    found: list[Path] = []
+    visited: set[Path] = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = Path(place).resolve()
+        if real in visited:
+            folders.clear()
+            continue
+        visited.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(place) / name for name in names if not name.startswith(".")]
+    return sorted(file for file in found if file.is_file())
+
+
+def _may_be_known(path: Path) -> bool:
     try:
-        recognise(Source(path))
+        sample = Source(path).sample()
     except InvalidInput:
-        return False
-    return True
+        return True
+    return any(format.recognises(sample) for format in FORMATS.values())
 
 
-def _is_stored(workspace: Workspace, path: Path, dataset: str | None, said: str) -> bool:
-    """True for a file that was imported before; one that cannot be read is left for the import to refuse."""
-    return path.is_file() and imported_before(workspace.ledger, Source(path).sha256, dataset or "", said)
+def _is_stored(workspace: Workspace, path: Path, said: str) -> bool:
+    """True where this file was imported before; one that cannot be read is left for the import to refuse."""
+    return path.is_file() and imported_before(workspace.ledger, Source(path).sha256, _place(path, said))
+
+
+def _place(path: Path, said: str) -> str:
+    """What an import of these bytes depends on beside them: what was said, and the names that some formats read."""
+    return digest({"said": said, "place": list(path.absolute().parts[-5:])})
 
 
 def _watched(paths: Sequence[Path], progress: Progress) -> Iterator[Path]:
@@ -249,7 +305,10 @@ def _mapping(columns: str | Mapping[str, str] | None) -> Mapping[str, str]:
     pairs = [pair.split("=", 1) for pair in columns.split(",")]
     if any(len(pair) != 2 or not all(pair) for pair in pairs):
         raise InvalidInput(f"expected columns such as ts=Date,close=Last, found {columns!r}")
-    return {ours.strip(): theirs.strip() for ours, theirs in pairs}
+    found = {ours.strip(): theirs.strip() for ours, theirs in pairs}
+    if len(found) < len(pairs):
+        raise InvalidInput(f"expected each of our columns once, found {columns!r}")
+    return found
 
 
 def _decimal(text: str | None) -> Decimal | None:

@@ -7,9 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
+import polars as pl
+
 from fieldcast.data import load_instrument, save_instrument
+from fieldcast.data.catalogue import settled
 from fieldcast.data.simulated import BarMarket, SimulatedInstrument, calibrate, crypto, equity, fx, loadings_of, simulate_bars
-from fieldcast.ground import InvalidInput, Shown
+from fieldcast.data.simulated.bars import DATASET, source_of
+from fieldcast.ground import ConflictError, InvalidInput, Shown
 from fieldcast.market import Kind
 from fieldcast.workflows.progress import Progress, silent
 from fieldcast.workflows.workspace import Workspace
@@ -60,7 +64,7 @@ def simulate_data(
     ------
     InvalidInput : an unknown market, interval or name, or a correlation out of range
     MissingData : `like` has too few bars of the interval
-    ConflictError : the store has an instrument of that name with other rows for the same times
+    ConflictError : the store has an instrument of that name out of another seed or other parameters; nothing was written
     """
     if market not in MARKETS:
         raise InvalidInput(f"expected a market out of {', '.join(MARKETS)}, found {market!r}")
@@ -77,6 +81,7 @@ def simulate_data(
         )
         instruments = [replace(fitted.instrument, name=item.name, loadings=item.loadings) for item in instruments]
     made = BarMarket(seed=seed, instruments=tuple(instruments), first=first, last=last, interval=interval)
+    _refuse_another(workspace, made)
     rows: dict[str, int] = {}
     for done, item in enumerate(simulate_bars(made)):
         progress(_STAGE, done, len(instruments))
@@ -85,3 +90,26 @@ def simulate_data(
         rows[item.instrument.id] = result.rows_added
     progress(_STAGE, len(instruments), len(instruments))
     return SimulatedData(seed, made.table, rows, like)
+
+
+def _refuse_another(workspace: Workspace, made: BarMarket) -> None:
+    """A simulated instrument is one history: what is stored under its id must come out of the same seed and parameters.
+
+    Another table of it (minutes beside days) has the same seed.
+    """
+    described = [item.described(made.seed) for item in made.instruments]
+    settled(workspace.ledger, described)
+    stored = workspace.store.datasets()
+    for item, instrument in zip(made.instruments, described, strict=True):
+        expected = source_of(made, item)
+        tables = stored.filter((pl.col("instrument") == instrument.id) & (pl.col("dataset") == DATASET))["table"]
+        for table in tables:
+            for delivery in workspace.store.lineage(instrument.id, table=table, dataset=DATASET):
+                same = delivery.source == expected
+                if table != made.table:
+                    same = delivery.source.partition(",")[0] == expected.partition(",")[0]
+                if not same:
+                    raise ConflictError(
+                        f"expected {instrument.id} ({table}) out of the seed and the parameters that it is stored with "
+                        f"({delivery.source}), found {expected}; choose another name"
+                    )

@@ -52,7 +52,7 @@ def check_universe(
     file : a universe in TOML; none = the 225 instruments that ship with Fieldcast
     group : of the universe; none = all of them
     as_of : none = now
-    strict : holes and lateness fail too
+    strict : every hole and every late session fails; otherwise five of them pass in a history that is long enough
     plan : `repair` = every missing range, `update` = those newer than what is stored
 
     Raises

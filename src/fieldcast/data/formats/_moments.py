@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import polars as pl
 
+from fieldcast.data._times import from_wall
 from fieldcast.data.formats.contract import Options
-from fieldcast.data.formats.frames import from_zone
 from fieldcast.ground import InvalidInput
 from fieldcast.market import INTERVALS, STAMP
 
@@ -37,6 +37,8 @@ def epoch(name: str) -> pl.Expr:
 def moments(text: pl.Series, zone: str) -> pl.Series:
     """Dates and times as text in UTC: by their offset, else as wall-clock times of `zone`; null where unreadable.
 
+    The rows stand in the file's order, by which the hour that occurs twice in autumn is told apart (`from_wall`).
+
     Raises
     ------
     InvalidInput : there is no such zone
@@ -55,7 +57,7 @@ def moments(text: pl.Series, zone: str) -> pl.Series:
         ) * pl.when(offset.str.starts_with("-")).then(-1).otherwise(1)
     ).to_series()
     known = (local - away).dt.replace_time_zone("UTC")
-    return pl.DataFrame({"known": known, "local": from_zone(local, zone)}).select(
+    return pl.DataFrame({"known": known, "local": from_wall(local.cast(pl.Datetime("us")), zone)}).select(
         pl.coalesce("known", "local").cast(STAMP)
     ).to_series()
 

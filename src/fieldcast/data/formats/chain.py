@@ -33,6 +33,7 @@ def chain_rows(
     *,
     ts: datetime,
     availability: Availability,
+    available_at: datetime | None = None,
     notes: tuple[str, ...] = (),
 ) -> Parsed:
     """A snapshot as rows of `chains`.
@@ -44,6 +45,7 @@ def chain_rows(
     refused : lines that could not be read
     ts : of the snapshot
     availability : `reported` where the file states `ts`
+    available_at : when all of it was known; none = `ts`
 
     Raises
     ------
@@ -69,6 +71,7 @@ def chain_rows(
     live = _without_placeholders(live).with_columns(
         instrument=pl.lit(underlying.id),
         ts=pl.lit(moment[0]),
+        available_at=pl.lit(ts if available_at is None else max(ts, available_at)).cast(CHAINS.schema["ts"]),
         underlying_ts=pl.lit(underlying_time(moment)[0]),
         oi_available_at=pl.lit(open_interest_known(moment)[0]),
     )

@@ -81,7 +81,7 @@ class Source:
         raw = self._start()
         if raw[:4] == _ZIP:
             names = tuple(self.members())
-            return Sample(self.path, self.member(names[0])[:_HEAD] if names else b"", names)
+            return Sample(self.path, self._member_head(names[0]) if names else b"", names)
         if raw[:2] == _GZIP:
             try:
                 raw = zlib.decompressobj(31).decompress(raw, _HEAD)
@@ -118,17 +118,9 @@ class Source:
             raise InvalidInput(f"expected {self.name} to be whole, found: {error}; fetch it again") from None
 
     def lines(self, size: int = 32 << 20) -> Iterator[bytes]:
-        """The file's bytes in blocks of about `size` that end with a whole line."""
-        rest = b""
-        for block in self.blocks(size):
-            head, mark, tail = block.rpartition(b"\n")
-            if mark:
-                yield rest + head + mark
-                rest = tail
-            else:
-                rest += block
-        if rest:
-            yield rest
+        """The file's bytes in blocks of about `size` that end with a whole line; a last line without an end goes with the block
+        before it."""
+        yield from _whole_lines(self.blocks(size))
 
     @cached_property
     def _archive(self) -> zipfile.ZipFile:
@@ -151,19 +143,37 @@ class Source:
         except _BROKEN as error:
             raise InvalidInput(f"expected {name} of {self.name} to be whole, found: {error}; fetch it again") from None
 
+    def _member_head(self, name: str) -> bytes:
+        """The first bytes of a zip's file; no more of it is unfolded."""
+        try:
+            with self._archive.open(name) as file:
+                return file.read(_HEAD)
+        except _BROKEN as error:
+            raise InvalidInput(f"expected {name} of {self.name} to be whole, found: {error}; fetch it again") from None
+
     def member_lines(self, name: str, size: int = 32 << 20) -> Iterator[bytes]:
-        """The bytes of a zip's file in blocks of about `size` that end with a whole line."""
-        rest = b""
+        """The bytes of a zip's file in blocks as `lines` gives them."""
+        yield from _whole_lines(self._member_blocks(name, size))
+
+    def _member_blocks(self, name: str, size: int) -> Iterator[bytes]:
         try:
             with self._archive.open(name) as file:
                 while block := file.read(size):
-                    head, mark, tail = block.rpartition(b"\n")
-                    if mark:
-                        yield rest + head + mark
-                        rest = tail
-                    else:
-                        rest += block
+                    yield block
         except _BROKEN as error:
             raise InvalidInput(f"expected {name} of {self.name} to be whole, found: {error}; fetch it again") from None
-        if rest:
-            yield rest
+
+
+def _whole_lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """The blocks cut anew after the last line that ends in each; one is held back, so that what remains at the end joins it."""
+    held, rest = b"", b""
+    for block in blocks:
+        head, mark, tail = block.rpartition(b"\n")
+        if mark:
+            if held:
+                yield held
+            held, rest = rest + head + mark, tail
+        else:
+            rest += block
+    if held or rest:
+        yield held + rest

@@ -29,7 +29,8 @@ _CHANGES = (*_HEAD, "is_snapshot", "side", "price", "amount")
 _TRADES = (*_HEAD, "id", "side", "price", "amount")
 _QUOTES = (*_HEAD, "ask_amount", "ask_price", "bid_price", "bid_amount")
 _SPOT = ("binance", "coinbase", "kraken", "bitstamp", "bitfinex", "gemini", "okex", "okx", "huobi", "bybit-spot", "upbit")
-_VENUES = {"binance-futures": "BINANCEUSDM", "binance-delivery": "BINANCECOINM", "huobi-dm-swap": "HUOBISWAP"}
+_VENUES = {"binance-futures": "BINANCE", "binance-delivery": "BINANCE", "huobi-dm-swap": "HUOBISWAP"}
+_BINANCE_DATED = re.compile(r"[A-Z0-9]+_\d{6}")      # a contract that expires, such as BTCUSDT_210326
 _CURRENCY = re.compile(r"(USDT|USDC|BUSD|USD|EUR|BTC)(?=[-_.]|$)")
 _UNITS = "sizes are in the exchange's own unit, which may be contracts"
 
@@ -100,13 +101,21 @@ def _describe(frame: pl.DataFrame, known: dict[tuple[str, str], Instrument], opt
         venue = _VENUES.get(exchange) or exchange.replace("-", "").upper()[:12]
         quoted = _CURRENCY.search(symbol.upper())
         usual = default_instrument(
-            f"{venue_of(options.venue or venue)}:{symbol}",
+            f"{venue_of(options.venue or venue)}:{_id_symbol(exchange, symbol)}",
             options.kind or (Kind.CRYPTO if exchange in _SPOT else Kind.FUTURE), calendar="24/7",
             currency="USD" if quoted is None else quoted.group(1),
         )
         known[exchange, symbol] = options.instrument or usual
     if options.instrument is not None and len(known) > 1:
         raise InvalidInput(f"expected one symbol in {name} for instrument=, found {', '.join(symbol for _, symbol in known)}")
+
+
+def _id_symbol(exchange: str, symbol: str) -> str:
+    """The symbol of the id: Binance's perpetual futures end with `-PERP`, as in every other reader, and never share an id with
+    the spot pair."""
+    if _VENUES.get(exchange) != "BINANCE" or _BINANCE_DATED.fullmatch(symbol.upper()):
+        return symbol
+    return f"{symbol.upper().removesuffix('_PERP')}-PERP"
 
 
 def _changes(frame: pl.DataFrame) -> pl.DataFrame:

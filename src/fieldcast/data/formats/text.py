@@ -16,6 +16,7 @@ from fieldcast.ground import InvalidInput
 
 _DAMAGED = "\ufffd"
 _SYMBOL = "^[^\\s\\x00-\\x1f:\ufffd]{1,32}$"
+SIMULATED = "SIM"
 _VENUE = re.compile(r"[A-Z0-9]{2,12}")
 
 
@@ -62,8 +63,10 @@ def venue_of(venue: str) -> str:
 
     Raises
     ------
-    InvalidInput : it cannot be one
+    InvalidInput : it cannot be one, or it is that of simulated instruments
     """
+    if venue == SIMULATED:
+        raise InvalidInput(f"expected the venue of a real market, found {venue}, which is kept for simulated instruments")
     if not _VENUE.fullmatch(venue):
         raise InvalidInput(f"expected a venue of 2 to 12 upper case letters and digits such as XNAS, found {venue!r}")
     return venue

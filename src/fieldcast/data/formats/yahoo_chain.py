@@ -1,7 +1,8 @@
 """Yahoo's option chain as yfinance writes it, all expiries of an underlying in one CSV.
 
-The file does not say when it was taken: the newest trade in it stands in (the snapshot is no older), and the rows say
-`availability_assumed`. Its `days_to_expire` is one too low (-1 on the last day) and is not used: the expiry is in the symbol and
+The file does not say when it was taken: the newest trade in it stands in for `ts` (the snapshot is no older). Quotes, volatilities
+and the underlying's price may be of any later moment, so that the rows count as known from the time the file reached Fieldcast,
+and say `availability_assumed`. Its `days_to_expire` is one too low (-1 on the last day) and is not used: the expiry is in the symbol and
 in `expirationDate`. `impliedVolatility` 1e-05 is Yahoo's floor where it has none; an empty volume or open interest is unknown.
 """
 
@@ -60,7 +61,7 @@ def read(source: Source, options: Options) -> Iterator[Parsed]:
         underlying_price=number("underlyingPrice", *_MISSING),
     )
     sizes = rejects(odd_size["row"], odd_size["contractSymbol"], Reason.VALUE_MISSING)  # its multiplier is unknown
-    yield chain_rows(quotes, [refused, sizes], options, source.name, ts=ts, availability="assumed")  # type: ignore[arg-type]
+    yield chain_rows(quotes, [refused, sizes], options, source.name, ts=ts, availability="assumed", available_at=options.now)  # type: ignore[arg-type]
 
 
 CHAIN = Format(

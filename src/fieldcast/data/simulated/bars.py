@@ -84,6 +84,11 @@ def simulate_bars(market: BarMarket) -> Iterator[SimulatedBars]:
         yield _simulate(market, item, factors)
 
 
+def source_of(market: BarMarket, item: SimulatedInstrument) -> str:
+    """What the lineage of an instrument's bars says: equal where, and only where, everything that they depend on is equal."""
+    return f"BarMarket seed {market.seed}, {market.interval}, parameters {digest(_identity(market, item))}"
+
+
 def stream(seed: int, purpose: str) -> np.random.Generator:
     """The random numbers of one purpose."""
     words = np.frombuffer(hashlib.sha256(purpose.encode()).digest()[:16], dtype="<u4")
@@ -179,7 +184,7 @@ def _simulate(market: BarMarket, item: SimulatedInstrument, factors: _Factors) -
         dataset=DATASET,
         fetched_at=bars["ts"][-1] + DECISION_DELAY,
         simulated=True,
-        source=f"BarMarket seed {market.seed}, {market.interval}, parameters {digest(_identity(market, item))}",
+        source=source_of(market, item),
     )
     return SimulatedBars(instrument, bars, lineage, market.table, grid.session)
 

@@ -49,14 +49,14 @@ def upgrade() -> None:
     op.create_table(
         "import_log",
         sa.Column("sha256", sa.String(), nullable=False),
-        sa.Column("dataset", sa.String(), nullable=False),
         sa.Column("options", sa.String(), nullable=False),
+        sa.Column("dataset", sa.String(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("format", sa.String(), nullable=False),
         sa.Column("rows_read", sa.Integer(), nullable=False),
         sa.Column("rows_kept", sa.Integer(), nullable=False),
         sa.Column("at", UtcMicros(), nullable=False),
         sa.Column("summary", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("sha256", "dataset", "options"),
+        sa.PrimaryKeyConstraint("sha256", "options"),
     )
 

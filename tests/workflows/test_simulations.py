@@ -1,0 +1,55 @@
+"""Simulated bars into a workspace: the same again adds nothing, another history under the same id is refused."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from fieldcast.data import list_instruments
+from fieldcast.ground import ConflictError, ManualClock, Settings
+from fieldcast.workflows import Workspace, open_workspace, simulate_data
+
+SPAN = {"first": date(2019, 1, 2), "last": date(2019, 3, 29)}
+
+
+@pytest.fixture
+def workspace(tmp_path: Path):
+    clock = ManualClock(datetime(2020, 6, 1, tzinfo=UTC))
+    with open_workspace(settings=Settings(home=tmp_path / "home"), clock=clock) as opened:
+        yield opened
+
+
+def held(workspace: Workspace) -> tuple[list[object], list[str]]:
+    """The catalogue, and the rows of the store."""
+    store = workspace.store
+    hashes = [store.content_hash(id, table=table) for table, id in store.datasets().select("table", "instrument").iter_rows()]
+    return list(list_instruments(workspace.ledger)), hashes
+
+
+def test_the_same_seed_again_adds_nothing(workspace: Workspace) -> None:
+    made = simulate_data(workspace, ["A", "B"], seed=7, correlation=0.5, **SPAN)
+    assert set(made.rows) == {"SIM:A", "SIM:B"}
+    assert min(made.rows.values()) > 55
+    before = held(workspace)
+    assert simulate_data(workspace, ["A", "B"], seed=7, correlation=0.5, **SPAN).rows == {"SIM:A": 0, "SIM:B": 0}
+    assert held(workspace) == before
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"seed": 8}, {"seed": 7, "last": date(2019, 4, 30)}, {"seed": 7, "correlation": 0.9}, {"seed": 7, "market": "crypto"},
+     {"seed": 8, "interval": "1h"}],
+)  # fmt: skip
+def test_another_seed_or_other_parameters_are_refused_and_nothing_is_written(workspace: Workspace, other) -> None:
+    simulate_data(workspace, ["A", "B"], seed=7, correlation=0.5, **SPAN)
+    before = held(workspace)
+    with pytest.raises(ConflictError, match="SIM:A"):
+        simulate_data(workspace, ["C", "A"], **{"correlation": 0.5, **SPAN, **other})
+    assert held(workspace) == before
+
+
+def test_minutes_stand_beside_days_of_the_same_seed(workspace: Workspace) -> None:
+    simulate_data(workspace, ["A"], seed=7, **SPAN)
+    assert simulate_data(workspace, ["A"], seed=7, interval="1h", **SPAN).rows["SIM:A"] > 300
