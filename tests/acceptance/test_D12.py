@@ -5,7 +5,10 @@ Done when: "Each rule fires exactly once on a planted-fault frame, and a genuine
 
 from __future__ import annotations
 
+import importlib.util
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import polars as pl
@@ -49,6 +52,20 @@ FAULTS = {
     38: Reason.CLOSE_OUTSIDE_RANGE,
     40: Reason.VOLUME_NOT_REPORTED,
 }
+
+
+def planted_rows() -> ModuleType:
+    """tests/data/test_cleaning.py, whose `sound` makes rows of any table."""
+    path = Path(__file__).parents[1] / "data" / "test_cleaning.py"
+    spec = importlib.util.spec_from_file_location("fieldcast_planted_rows", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+PLANTED_ROWS = planted_rows()
 NOTES = {
     Reason.CLOSE_ONLY,
     Reason.OPEN_SYNTHETIC,
@@ -150,6 +167,23 @@ def test_each_rule_of_every_other_table_has_a_severity_and_a_count(name):
     assert set(said["severity"]) <= {"error", "warning", "note"}
     assert said["rows"].sum() == kept.height == 0
     assert {Reason.STAMP_MISSING, Reason.FUTURE_STAMP, Reason.DUPLICATE_STAMP} <= set(rules)
+
+
+@pytest.mark.parametrize("name", [name for name in TABLES if name != DAILY])
+def test_a_sound_frame_of_every_other_table_keeps_all_its_rows(name):
+    table = table_of(name)
+    rows = PLANTED_ROWS.sound(table)
+    kept, report = clean_rows(rows, table, PLANTED_ROWS.NOW, [SPY])
+    assert (rows.height, kept.height) == (20, 20)
+    assert kept.equals(rows.sort(table.version_key))
+    assert (report.removed, report.flagged) == ({}, {})
+
+
+def test_sound_daily_bars_keep_all_their_rows():
+    frame = pl.DataFrame(sound(), schema=BARS)
+    kept, report = clean(frame, SPY, NOW)
+    assert kept["ts"].to_list() == frame["ts"].to_list()
+    assert (report.removed, set(report.flagged)) == ({}, {Reason.LARGE_MOVE})
 
 
 def test_a_crash_of_twelve_percent_in_one_minute_is_kept_and_flagged():

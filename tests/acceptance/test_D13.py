@@ -8,6 +8,8 @@ positive, zero volume, flash spike, missing sessions, open gap.
 
 from __future__ import annotations
 
+import json
+import sys
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -15,13 +17,16 @@ import numpy as np
 import polars as pl
 import pytest
 
+from fieldcast.cli import main
+from fieldcast.data import Lineage, save_instrument
 from fieldcast.data.freshness import freshness
 from fieldcast.data.quality import THRESHOLD, quality, quality_of
 from fieldcast.data.rules import LARGE_MOVE
 from fieldcast.data.states import DWELL, State, record_state, reinstate, size_multiplier, state_history, state_of
-from fieldcast.ground import Reason
+from fieldcast.ground import ManualClock, Reason
 from fieldcast.ledger import open_database
 from fieldcast.market import BARS, DECISION_DELAY, Instrument, Kind, default_instrument, segments, sessions_between
+from fieldcast.workflows import open_workspace
 
 pytestmark = pytest.mark.feature("D13")
 OPEN_PARTS: tuple[str, ...] = ()
@@ -207,6 +212,57 @@ def test_retirement_and_return(tmp_path, state):
         assert reinstate(db, AAPL.id, back + timedelta(days=1)).state is State.QUARANTINED
         again = moved(report, back + timedelta(days=1) + DWELL)
         assert record_state(db, again, bars.height, newest=again.as_of).state is state
+
+
+# rows of the series, by number, that arrive; the state that `data check --state` gives then
+ARRIVALS: tuple[tuple[int, int, str], ...] = (
+    (0, 1300, "active"),
+    (1310, 1320, "degraded"),  # 10 of the last 252 sessions are missing
+    (1320, 1600, "active"),
+    (1640, 1650, "quarantined"),  # 40 are
+    (1650, 1950, "active"),
+    (1960, 1966, "degraded"),
+    (2005, 2011, "quarantined"),
+    (2011, 2247, "degraded"),  # 10 of the 39 are still within the window
+    (2247, 2301, "active"),
+)
+
+
+def test_each_transition_in_both_directions_on_the_command_line(tmp_path, monkeypatch, capsys):
+    clock, bars = ManualClock(datetime(2010, 1, 1, tzinfo=UTC)), daily(first=date(2014, 1, 2))
+    monkeypatch.setattr("fieldcast.workflows.workspace.SystemClock", lambda: clock)
+
+    def arrive(first: int, stop: int) -> None:
+        rows = bars.slice(first, stop - first)
+        clock.advance_to(rows["ts"][-1] + timedelta(hours=2))
+        with open_workspace(tmp_path) as workspace:
+            save_instrument(workspace.ledger, AAPL)
+            workspace.store.append(rows, Lineage(provider="test", dataset="test", fetched_at=clock.now()))
+
+    def said(wish: str) -> str:
+        line = ["fieldcast", "data", "check", AAPL.id, "--state", wish, "--home", str(tmp_path), "--json"]
+        monkeypatch.setattr(sys, "argv", line)
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert not end.value.code
+        state: str = json.loads(capsys.readouterr().out)["state"]
+        return state
+
+    for first, stop, expected in ARRIVALS:
+        arrive(first, stop)
+        assert said("record") == expected, (first, stop)
+    clock.advance_to(bars["ts"][2300] + timedelta(days=31))
+    assert said("record") == "retired"
+    assert said("reinstate") == "quarantined"
+    arrive(2301, 2350)
+    assert said("record") == "active"
+    assert [said(wish) for wish in ("retire", "record", "reinstate")] == ["retired", "retired", "quarantined"]
+    with open_workspace(tmp_path) as workspace:
+        history = state_history(workspace.ledger)
+    expected = [state for *_, state in ARRIVALS] + ["retired", "quarantined", "active", "retired", "quarantined"]
+    assert history["state"].to_list() == expected
+    assert history["at"].is_sorted()
+    assert history["at"].n_unique() == history.height
 
 
 def test_size_follows_from_state_and_freshness():

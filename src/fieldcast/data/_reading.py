@@ -20,7 +20,7 @@ _GUESSES: dict[str, tuple[str, ...]] = {
     "close": ("close", "c", "last", "price"),
     "volume": ("volume", "v", "vol"),
 }
-_EMPTY = ("", ".", "-", "nan", "null", "none", "na", "n/a", "#n/a")
+EMPTY = ("", ".", "-", "nan", "null", "none", "na", "n/a", "#n/a")
 
 
 def table_from(data: bytes, name: str) -> pl.DataFrame:
@@ -126,5 +126,5 @@ def as_number(column: pl.Series) -> pl.Series:
     """float64; what is no number is null. `inf` stays infinite, to be refused by its own rule."""
     if column.dtype == pl.String:
         text = column.str.strip_chars()
-        column = text.set(text.str.to_lowercase().is_in(_EMPTY), None)
+        column = text.set(text.str.to_lowercase().is_in(EMPTY), None)
     return column.cast(pl.Float64, strict=False)

@@ -17,6 +17,7 @@ _WALL = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%m/%d/%Y %H:%M:%S%.f", "%m/%
          "%d.%m.%Y %H:%M:%S%.f", "%d.%m.%Y %H:%M", "%d/%m/%Y %H:%M:%S%.f", "%d/%m/%Y %H:%M")
 _EPOCH = {10: 1_000_000, 13: 1_000, 16: 1}  # digits → microseconds of one step
 _DAY_SECONDS = 20 * 3600  # rows further apart than this are days
+_JITTER = 60_000_000  # µs that rows may stand out of order without being of another hour
 _ENOUGH = 100_000  # rows that tell how far apart the rows are
 
 
@@ -125,8 +126,8 @@ def _to_utc(wall: pl.Series, zone: str | None, name: str, owners: pl.Series | No
 def from_wall(wall: pl.Series, zone: str, owners: pl.Series | None = None) -> pl.Series:
     """Wall-clock times of a zone in UTC; one that does not occur in spring is null.
 
-    In the hour that occurs twice in autumn the order of an owner's rows tells which is meant: where its clock steps back once,
-    what stands before the step is the earlier hour and what follows it the later one (the other way round in a file with the
+    In the hour that occurs twice in autumn the order of an owner's rows tells which is meant: where its clock steps back once
+    (by more than a minute), what stands before the step is the earlier hour and what follows it the later one (the other way round in a file with the
     newest row first); else a time that stands twice is first the earlier and then the later one. Without either, as in half
     an hour of rows that could be of both, it is the earlier.
 
@@ -146,7 +147,7 @@ def from_wall(wall: pl.Series, zone: str, owners: pl.Series | None = None) -> pl
         rows = rows.filter(ambiguous).with_columns(day=pl.col("wall").dt.date())
         autumn, falling = ["owner", "day"], pl.col("falling")
         step = pl.col("wall").diff().over(autumn).dt.total_microseconds()
-        rows = rows.with_columns(turn=(pl.when(falling).then(step > 0).otherwise(step < 0)).fill_null(value=False))
+        rows = rows.with_columns(turn=(pl.when(falling).then(step > _JITTER).otherwise(step < -_JITTER)).fill_null(value=False))
         passed = pl.col("turn").cum_sum().over(autumn) > 0
         second = pl.int_range(pl.len()).over(*autumn, "wall") == pl.when(falling).then(0).otherwise(1)
         chosen = rows.select(

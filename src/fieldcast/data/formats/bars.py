@@ -4,18 +4,25 @@ Daily rows name a session; their `ts` is its close. An intraday bar is stamped b
 is always its end. A bar that begins within a session and would end after it ends with the session (Yahoo's hourly bar of
 15:30 lasts half an hour). Bars outside the regular session are kept, and flagged by cleaning.
 
-Vendors that are asked during a session add the minute that is still running: a flat bar without volume at the very end. It is
-no complete bar and is not stored.
+Vendors that are asked during a session add the minute that is still running: a flat bar without volume at the very end. Where it
+ended less than a bar's length before now it is not stored; of an older one nothing tells whether a quiet minute or a running one
+was written, so that it is kept, and cleaning flags it (`stub_bar`).
+
+The newest bar of an instrument that is intraday, or a day of a market that never closes, carries `last_bar_unproven`: the file
+cannot prove that it was over when it was fetched, and a later, longer file settles it. A day of an exchange with sessions carries
+no such mark: with a file a day, each would restate the day before. One read before its session's close is removed as being of
+the future; one fetched during a session and read after it cannot be told from a whole day.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 import polars as pl
 
-from fieldcast.data._reading import as_number, match_columns
+from fieldcast.data._reading import EMPTY, as_number, match_columns
 from fieldcast.data._stamps import session_dates
 from fieldcast.data._times import interval_of, moments, seconds_of
 from fieldcast.data.formats.contract import Options, Parsed, no_rejects
@@ -25,6 +32,8 @@ from fieldcast.ground import InvalidInput, Reason
 from fieldcast.market import Instrument, Kind, add_reason, default_instrument, sessions, table_of
 
 NUMBERS = ("open", "high", "low", "close", "volume")
+_NEVER_CLOSED = ("24/7", "24/5")
+_WITHOUT_VOLUME = (Kind.INDEX, Kind.FX, Kind.RATE)     # vendors write 0 where nothing is counted
 _SYMBOLS = ("symbol", "ticker")
 _STUB = pl.col("open").eq(pl.col("close")) & pl.col("high").eq(pl.col("low")) & pl.col("high").eq(pl.col("close"))
 
@@ -40,6 +49,8 @@ class BarTable:
     columns : our column → the file's
     symbols : the column of tickers, where there is one
     stamp : the vendor's convention for intraday bars; none = the person says, or `start` is assumed and noted
+    places : of the rows in the file; none = from 0 on
+    rejects : lines of the file that are no rows
     """
 
     frame: pl.DataFrame
@@ -47,6 +58,8 @@ class BarTable:
     columns: Mapping[str, str]
     symbols: str | None = None
     stamp: str | None = None
+    places: pl.Series | None = None
+    rejects: pl.DataFrame = field(default_factory=no_rejects)
 
 
 def matched(frame: pl.DataFrame, name: str, options: Options, stamp: str | None = None) -> BarTable:
@@ -81,9 +94,10 @@ def read_bars(table: BarTable, options: Options) -> Parsed:
     frame, calendar = table.frame, instruments[0].calendar
     stamps = frame[table.columns["ts"]]
     interval = options.interval or interval_of(stamps, options.date_format, table.name)
-    numbers = _numbers(table, owners)
+    places = pl.Series(range(frame.height), dtype=pl.Int64) if table.places is None else table.places
+    numbers, bad_volumes = _numbers(table, owners, instruments, places)
     missing = pl.lit(None, dtype=pl.String).alias("reasons")
-    bars = pl.DataFrame({"row": range(frame.height), "instrument": owners, **numbers}).with_columns(missing)
+    bars = pl.DataFrame({"row": places, "instrument": owners, **numbers}).with_columns(missing)
     notes = [f"columns: {', '.join(f'{ours}={theirs}' for ours, theirs in table.columns.items())}"]
     refused = no_rejects()
     if interval == "1d":
@@ -91,25 +105,28 @@ def read_bars(table: BarTable, options: Options) -> Parsed:
         bars = bars.with_columns(session_close(day, calendar), unreadable=day.is_null())
         bars = bars.with_columns(ts=pl.when("unreadable").then(None).otherwise("ts"))
     else:
-        times = moments(stamps, options.zone, options.date_format, table.name)
+        times = moments(stamps, options.zone, options.date_format, table.name, owners)
         stamp, note = _stamp(times, table, options, calendar)
         bars = _intraday(bars.with_columns(start_or_end=times), calendar, seconds_of(interval), stamp)
-        bars, refused = _without_stub(bars)
+        bars, refused = _without_stub(bars, options.now - timedelta(seconds=seconds_of(interval)))
         notes += [note, f"bars of {interval}" + ("" if options.interval else ", told by the steps between the times")]
+    if interval != "1d" or calendar in _NEVER_CLOSED:
+        newest = (pl.col("ts") == pl.col("ts").filter(pl.col("ts") <= options.now).max().over("instrument"))
+        bars = bars.with_columns(add_reason(Reason.LAST_BAR_UNPROVEN, newest.fill_null(value=False)))
     unsorted = int((bars["ts"].drop_nulls().diff().dt.total_microseconds() < 0).sum())
     if unsorted:
         notes.append(f"{unsorted} rows stood before an earlier one and were sorted")
     if "open" not in table.columns:
         bars = bars.with_columns(add_reason(Reason.CLOSE_ONLY, pl.lit(value=True)))
     if unnamed:
-        bars = bars.filter(~pl.col("row").is_in(unnamed))
-        refused = pl.concat([refused, rejects(unnamed, [str(owners[row]) for row in unnamed])])
+        bars = bars.filter(~pl.col("row").is_in(places.gather(unnamed).implode()))
+        refused = pl.concat([refused, rejects(places.gather(unnamed), [str(owners[row]) for row in unnamed])])
     name = f"bars/{interval}"
     return Parsed(
         table=name,
         rows=rows_of(table_of(name), bars),
         instruments=instruments,
-        rejects=refused,
+        rejects=pl.concat([table.rejects, refused, bad_volumes]),
         adjustment="adjusted_only" if options.adjusted else "raw",
         notes=tuple(notes),
     )
@@ -149,16 +166,42 @@ def _owners(table: BarTable, options: Options) -> tuple[pl.Series, tuple[Instrum
     return venue + ":" + tickers, tuple(default_instrument(f"{venue}:{ticker}", kind) for ticker in ids), unnamed
 
 
-def _numbers(table: BarTable, owners: pl.Series) -> dict[str, pl.Series]:
-    """Prices and volume as numbers; a volume that is zero throughout an instrument was not reported."""
+def _numbers(
+    table: BarTable, owners: pl.Series, instruments: tuple[Instrument, ...], places: pl.Series
+) -> tuple[dict[str, pl.Series], pl.DataFrame]:
+    """Prices and volume as numbers, and a reject for each volume that is none: the bar is kept, its volume is unknown.
+
+    A volume that is zero throughout an index, a currency pair or a rate was not reported. That of anything else is a zero:
+    whether it stays one must not depend on where the file was cut.
+    """
     none = pl.Series([None] * table.frame.height, dtype=pl.Float64)
     numbers = {
         name: as_number(table.frame[table.columns[name]]) if name in table.columns else none for name in NUMBERS
     }
+    bad = no_rejects()
+    if "volume" in table.columns:
+        numbers["volume"], bad = cells(table.frame[table.columns["volume"]], places)
+    uncounted = [instrument.id for instrument in instruments if instrument.kind in _WITHOUT_VOLUME]
     volume = pl.DataFrame({"owner": owners, "volume": numbers["volume"].fill_nan(None)})
-    silent = (pl.col("volume").fill_null(0) == 0).all().over("owner")
-    numbers["volume"] = volume.select(pl.when(silent).then(None).otherwise("volume").alias("volume"))["volume"]
-    return numbers
+    silent = pl.col("owner").is_in(uncounted) & (pl.col("volume").fill_null(0) == 0).all().over("owner")
+    numbers["volume"] = volume.select(
+        pl.when(silent.fill_null(value=False)).then(None).otherwise("volume").alias("volume")
+    )["volume"]
+    return numbers, bad
+
+
+def cells(column: pl.Series, places: pl.Series) -> tuple[pl.Series, pl.DataFrame]:
+    """The numbers of a column, null where it holds none, and a reject for each cell that holds something else.
+
+    places : of the rows in the file
+    """
+    numbers = as_number(column)
+    text = column.cast(pl.String).str.strip_chars()
+    empty = text.fill_null("").str.to_lowercase().is_in(EMPTY)
+    infinite = numbers.is_infinite().fill_null(value=False)
+    bad = ((numbers.is_null() & ~empty) | infinite).arg_true()
+    lines = pl.Series([f"{column.name}={text[row]}" for row in bad], dtype=pl.String)
+    return numbers.set(infinite, None), rejects(places.gather(bad), lines)
 
 
 def _stamp(times: pl.Series, table: BarTable, options: Options, calendar: str) -> tuple[str, str]:
@@ -204,10 +247,13 @@ def _intraday(bars: pl.DataFrame, calendar: str, seconds: int, stamp: str) -> pl
     return placed.with_columns(ts=pl.when(cut).then("closes").otherwise(end))
 
 
-def _without_stub(bars: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """`bars` without the running minute that a vendor put at the end: the newest of its instrument, flat and without volume."""
+def _without_stub(bars: pl.DataFrame, running: datetime) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """`bars` without the running minute that a vendor put at the end: the newest of its instrument, flat and without volume.
+
+    running : of bars that end later it is believed
+    """
     newest = pl.col("ts") == pl.col("ts").max().over("instrument")
-    stub = newest & _STUB & (pl.col("volume") == 0)
+    stub = newest & _STUB & (pl.col("volume") == 0) & (pl.col("ts") > running)
     found = bars.filter(stub.fill_null(value=False))
     if found.is_empty():
         return bars, no_rejects()
@@ -215,5 +261,3 @@ def _without_stub(bars: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     return bars.filter(~pl.col("row").is_in(found["row"].implode())), rejects(
         found["row"], text.to_series(), Reason.STUB_BAR
     )
-
-

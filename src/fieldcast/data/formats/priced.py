@@ -62,14 +62,6 @@ def _with_actions(
         yield Parsed(_ACTIONS, rows, bars.instruments, adjustment=bars.adjustment, notes=(note,) if note else ())
 
 
-def _cells(column: pl.Series) -> tuple[pl.Series, pl.DataFrame]:
-    """The numbers of a column, and a reject for each cell that holds something else."""
-    numbers = as_number(column)
-    text = column.cast(pl.String).str.strip_chars()
-    bad = (numbers.is_null() & (text.fill_null("") != "") & ~text.str.to_lowercase().is_in(["nan", "null", "none"])).arg_true()
-    return numbers, rejects(bad.cast(pl.Int64), pl.Series([f"{column.name}={text[row]}" for row in bad], dtype=pl.String))
-
-
 def _actions(
     table: BarTable, options: Options, instrument: Instrument, split: pl.Series, dividend: pl.Series, *, split_adjusted: bool
 ) -> pl.DataFrame:

@@ -61,7 +61,9 @@ def read(source: Source, options: Options) -> Iterator[Parsed]:
         underlying_price=number("underlyingPrice", *_MISSING),
     )
     sizes = rejects(odd_size["row"], odd_size["contractSymbol"], Reason.VALUE_MISSING)  # its multiplier is unknown
-    yield chain_rows(quotes, [refused, sizes], options, source.name, ts=ts, availability="assumed", available_at=options.now)  # type: ignore[arg-type]
+    yield chain_rows(
+        quotes, [refused, sizes], options, source.name, ts=ts, availability="assumed", available_at=options.now  # type: ignore[arg-type]
+    )
 
 
 CHAIN = Format(
