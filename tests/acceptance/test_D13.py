@@ -218,13 +218,11 @@ def test_retirement_and_return(tmp_path, state):
 ARRIVALS: tuple[tuple[int, int, str], ...] = (
     (0, 1300, "active"),
     (1310, 1320, "degraded"),  # 10 of the last 252 sessions are missing
-    (1320, 1600, "active"),
-    (1640, 1650, "quarantined"),  # 40 are
-    (1650, 1950, "active"),
-    (1960, 1966, "degraded"),
-    (2005, 2011, "quarantined"),
-    (2011, 2247, "degraded"),  # 10 of the 39 are still within the window
-    (2247, 2301, "active"),
+    (1360, 1370, "quarantined"),  # 50 are
+    (1380, 1610, "degraded"),  # the 40 have left the window, 10 more are missing within it
+    (1610, 1650, "active"),
+    (1690, 1700, "quarantined"),
+    (1700, 1960, "active"),
 )
 
 
@@ -251,10 +249,10 @@ def test_each_transition_in_both_directions_on_the_command_line(tmp_path, monkey
     for first, stop, expected in ARRIVALS:
         arrive(first, stop)
         assert said("record") == expected, (first, stop)
-    clock.advance_to(bars["ts"][2300] + timedelta(days=31))
+    clock.advance_to(bars["ts"][1959] + timedelta(days=31))
     assert said("record") == "retired"
     assert said("reinstate") == "quarantined"
-    arrive(2301, 2350)
+    arrive(1960, 2010)
     assert said("record") == "active"
     assert [said(wish) for wish in ("retire", "record", "reinstate")] == ["retired", "retired", "quarantined"]
     with open_workspace(tmp_path) as workspace:

@@ -11,19 +11,29 @@ core, with their counts, is benchmarks/evidence_fuzz.py.
 from __future__ import annotations
 
 import importlib.util
+import io
 import os
 import sys
+import zipfile
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import polars as pl
 import pytest
 
-from fieldcast.data import FORMATS, Lineage, MemoryStore
-from fieldcast.ground import InvalidInput
+from fieldcast.data import FORMATS, Lineage, MemoryStore, Store
+from fieldcast.data.importing import import_sources
+from fieldcast.ground import InvalidInput, ManualClock, Settings
+from fieldcast.workflows import import_data, open_workspace
 
 pytestmark = pytest.mark.feature("D18", part="files")
-OPEN_PARTS: tuple[str, ...] = ("payloads of network providers",)
+OPEN_PARTS: tuple[str, ...] = (
+    "payloads of network providers",
+    "the 10,000 payloads of each format: benchmarks/evidence_fuzz.py runs them, its result is not filed yet",
+)
 CHUNKS = 10
 
 
@@ -57,9 +67,107 @@ def test_the_sound_file_itself_goes_in(format, tmp_path):
 
 @pytest.mark.parametrize("format", sorted(fuzz.seeds()))
 def test_damage_ends_in_a_typed_refusal_or_in_quarantine(format, tmp_path):
-    tally = fuzz.campaign(format, 0, 25, tmp_path)
-    assert tally["payloads"] == 25
-    assert tally["refused"] + tally["stored"] > 0
+    became = judged(format, 0, 25, tmp_path)
+    assert became.total() == 25
+    assert became["refused"] + became["damaged"] > 0  # the damage was not idle
+
+
+def judged(format: str, first: int, count: int, folder: Path) -> Counter[str]:
+    """What became of payloads: each is refused and leaves nothing, or what it holds is stored or counted as set aside."""
+    own, became = fuzz.seeds()[format], Counter[str]()
+    for number in range(first, first + count):
+        seed = own[number % len(own)]
+        data = fuzz.payload(seed, number)
+        outcome = fuzz.run(seed, data, folder)
+        if outcome.refusal is not None:
+            assert outcome.kept == 0, f"payload {number} of {format} was refused ({outcome.refusal}) and left rows"
+            became["refused"] += 1
+        elif outcome.kept + outcome.quarantined == 0:
+            assert is_empty_archive(data), f"payload {number} of {format} was taken, and nothing says what became of it"
+            became["empty"] += 1
+        else:
+            became["damaged" if outcome.quarantined else "taken"] += 1
+    return became
+
+
+def is_empty_archive(data: bytes) -> bool:
+    """A day without trades comes as an archive with an empty file."""
+    if not data.startswith(b"PK"):
+        return False
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return all(member.file_size == 0 for member in archive.infolist())
+
+
+MANY_PARTS = ("binance-stream", "hyperliquid-stream", "tiingo-daily", "yahoo-chart")  # a file of each fills several tables
+
+
+@pytest.mark.parametrize("format", MANY_PARTS)
+def test_damage_to_a_file_in_several_parts_reaches_no_table_on_the_disk(format, tmp_path):
+    """Each part waits on the disk (`batch_rows` of 1) until the file is read to its end, then goes into files of the store."""
+    (seed, *_), became = fuzz.seeds()[format], Counter[str]()
+    path = tmp_path / seed.name
+    with open_workspace(settings=Settings(home=tmp_path / "home"), clock=ManualClock(seed.options.now)) as workspace:
+        store = workspace.store
+        path.write_bytes(seed.data)
+        sound = import_sources([(path, seed.options)], store=store, format=format, batch_rows=1)
+        assert len(sound.tables) > 1
+        assert fuzz.impossible(store, seed.options.now) == sum(count.added for count in sound.tables.values()) > 0
+        for number in range(12):
+            before = contents(store)
+            path.write_bytes(fuzz.payload(seed, number))
+            options = replace(seed.options, now=seed.options.now + timedelta(minutes=number + 1))
+            report = import_sources([(path, options)], store=store, format=format, batch_rows=1)
+            fuzz.impossible(store, options.now)
+            assert len(report.files) + len(report.failures) == 1
+            if report.failures:
+                assert "expected" in report.failures[0].message
+                assert contents(store) == before, f"payload {number} was refused and left rows"
+            became["refused" if report.failures else "taken"] += 1
+        assert became.total() == 12
+        assert became["refused"] > 0
+        assert store.verify().ok
+
+
+def contents(store: Store) -> list[tuple[str, str, str, str]]:
+    """(table, instrument, dataset, hash of its rows) of everything in the store."""
+    found = store.datasets().select("table", "instrument", "dataset").rows()
+    return [(*row, store.content_hash(row[1], table=row[0], dataset=row[2])) for row in found]
+
+
+FOLDER = (
+    *("binance-klines", "fred-series", "french-factors", "finra-short-volume", "treasury-curves", "binance-stream"),
+    "oanda-candles",
+)
+
+
+def test_a_folder_of_damaged_files_is_judged_file_by_file(tmp_path):
+    """Through `workflows.import_data`: recognised by their content, stored as Parquet, each accounted for, and again the same."""
+    now, folder = datetime(2024, 6, 1, tzinfo=UTC), tmp_path / "files"
+    written = set()
+    for format in FOLDER:
+        for number, seed in [(n, seed) for seed in fuzz.seeds()[format] for n in range(6)]:
+            path = folder / format / str(number) / seed.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(seed.data if number == 0 else fuzz.payload(seed, number))
+            written.add(path)
+    with open_workspace(settings=Settings(home=tmp_path / "home"), clock=ManualClock(now)) as workspace:
+        found = import_data(workspace, folder)
+        taken, refused = [file.path for file in found.report.files], [item.path for item in found.report.failures]
+        judged = [*taken, *refused, *found.unknown]
+        assert len(judged) == len(set(judged)) == len(written)
+        assert set(judged) == written
+        assert refused
+        assert len(taken) >= len(FOLDER)  # the sound ones, and those that were merely scratched
+        assert all("expected" in item.message for item in found.report.failures)
+        for file in found.report.files:
+            assert file.rows_read == file.rows_kept + sum(file.removed.values()), file.path
+        assert fuzz.impossible(workspace.store, now) > 0
+        assert workspace.store.verify().ok
+        before = contents(workspace.store)
+        again = import_data(workspace, folder)
+        assert set(again.passed_over) == set(taken)
+        assert {item.path for item in again.report.failures} == set(refused)
+        assert contents(workspace.store) == before
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""States of quality on the command line."""
+"""States of quality, and rows that are not there, on the command line."""
 
 from __future__ import annotations
 
@@ -58,3 +58,10 @@ def test_what_cannot_be_done_is_one_line(run, home, clock) -> None:
     run("data", "check", PLANTED, "--state", "record", "--home", home)
     clock.at -= timedelta(minutes=1)
     assert "at or after" in run("data", "check", PLANTED, "--state", "retire", "--home", home).refused(3)
+
+
+def test_rows_that_are_not_there_end_with_2_and_what_there_is(run, home) -> None:
+    show = ("data", "show", PLANTED, "--home", home)
+    assert "first at or before last" in run(*show, "--first", "2018-05-01", "--last", "2017-05-01").refused()
+    assert "2018-12-31" in run(*show, "--first", "2020-01-01").refused()
+    assert "corporate actions" in run(*show, "--adjust", "total").refused()

@@ -22,7 +22,7 @@ from fieldcast.data.futures import (
     roll_events,
     rolls,
 )
-from fieldcast.ground import InvalidInput, MissingData
+from fieldcast.ground import ConflictError, InvalidInput, MissingData
 from fieldcast.market import BARS, STAMP, Instrument, Kind, sessions_between, table_of
 
 # Last trading days as they happened: CL May 2020 the day after the negative close, CL January 2024 across Christmas, CL December
@@ -294,6 +294,16 @@ def test_a_panel_comes_out_of_the_store_and_rolls_go_into_its_events():
     rule = CrossoverRoll("open_interest")
     from_store = rolls(read_panel(store, THREE), THREE, rule)
     assert from_store == rolls(panel, THREE, rule)
+    other = Lineage(provider="test", dataset="elsewhere", fetched_at=datetime(2024, 7, 1, tzinfo=UTC))
+    store.append(panel.filter(pl.col("instrument") == THREE[0].id).select(list(BARS)), other)
+    assert rolls(read_panel(store, THREE, dataset="futures"), THREE, rule) == from_store
+    one = read_panel(store, THREE, dataset="elsewhere")  # contracts of other datasets are left out, and their open interest
+    assert one["instrument"].unique().to_list() == [THREE[0].id]
+    assert one["open_interest"].null_count() == one.height
+    with pytest.raises(ConflictError, match="elsewhere, futures"):
+        read_panel(store, THREE)
+    with pytest.raises(MissingData, match="in dataset nowhere"):
+        read_panel(store, THREE, dataset="nowhere")
     events = roll_events(from_store)
     store.append(events, lineage, table="events")
     assert store.read(ROOT, table="events")["item"].to_list() == ["XTST:FU.2024G>XTST:FU.2024J", "XTST:FU.2024J>XTST:FU.2024M"]

@@ -41,7 +41,7 @@ CLOCKED = {
     "evidence": {"recorded_at"},
 }
 # The index of the store names files by bytes that hold their time of writing; the rows in them are compared instead.
-BY_CONTENT = {"store_file"}
+BY_CONTENT = {"store_file", "store_span", "store_delivery", "store_change", "store_lease"}
 
 
 def play(home: Path) -> None:
@@ -81,7 +81,7 @@ def _tables(file: Path) -> dict[str, str]:
     tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
     for table in sorted(set(tables) - BY_CONTENT):
         columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
-        kept = [name for name in columns if name not in CLOCKED.get(table, set())]
+        kept = [f'"{name}"' for name in columns if name not in CLOCKED.get(table, set())]
         rows = sorted(repr(row) for row in connection.execute(f"SELECT {', '.join(kept)} FROM {table}"))
         found[f"{file.name}:{table}:{len(rows)}"] = hashlib.sha256("\n".join(rows).encode()).hexdigest()
     connection.close()

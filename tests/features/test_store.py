@@ -268,6 +268,110 @@ def test_a_second_writer_is_refused(tmp_path, store):
     assert number_of(store.latest(INSTRUMENT, SET, "1m")) == 2
 
 
+# pointer, versions, inputs --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("damage", [None, b"", b"{}", b"\xff", b'{"file": "../x", "as_of": "2024-03-01", "sha256": ""}'])
+def test_a_lost_or_damaged_pointer_costs_no_version(tmp_path, damage):
+    """The next write mends it; the newest whole file still counts as the latest, a damaged one does not."""
+    features = FeatureStore(tmp_path, ManualClock(START))
+    paths = [features.write(*version(number)).path for number in range(5)]
+    pointer = paths[0].parent / LATEST
+    if damage is None:
+        pointer.unlink()
+    else:
+        pointer.write_bytes(damage)
+        with pytest.raises(IntegrityError, match="to name a file"):
+            features.latest(INSTRUMENT, SET, "1m")
+    with pytest.raises(ConflictError, match="or later"):
+        features.write(*version(3))
+    paths[4].write_bytes(paths[4].read_bytes()[:-1])
+    features.write(*version(5))
+    assert number_of(features.latest(INSTRUMENT, SET, "1m")) == 5
+    assert features.versions(INSTRUMENT, SET, "1m") == tuple(START + timedelta(seconds=number) for number in (0, 1, 2, 3, 5))
+    assert number_of(features.at(INSTRUMENT, SET, START + timedelta(seconds=4), "1m")) == 3
+
+
+def test_of_two_versions_of_one_moment_the_one_written_last_counts(tmp_path):
+    """Names end in a hash, which says nothing about the order."""
+    for seed in range(6):
+        features = FeatureStore(tmp_path / str(seed), ManualClock(START))
+        features.write(*version(1, rows=100))
+        second = features.write(*version(1, rows=101 + seed))
+        later = START + timedelta(hours=1)
+        assert features.at(INSTRUMENT, SET, later, "1m").lineage.rows == 101 + seed
+        second.path.with_name(LATEST).unlink()
+        features.write(*version(2))
+        assert features.at(INSTRUMENT, SET, START + timedelta(seconds=1), "1m").lineage.rows == 101 + seed
+
+
+def test_a_version_that_was_not_published_is_not_given_out(tmp_path):
+    features = FeatureStore(tmp_path, ManualClock(START))
+    features.write(*version(1))
+    started(WRITER, tmp_path, 2, 3, FIELDCAST_FAULT="features:after:file").communicate(timeout=60)
+    assert len(list(tmp_path.rglob("*.parquet"))) == 2
+    assert number_of(features.at(INSTRUMENT, SET, START + timedelta(days=1), "1m")) == 1
+    assert features.versions(INSTRUMENT, SET, "1m") == (START + timedelta(seconds=1),)
+    first = FeatureStore(tmp_path / "first", ManualClock(START))
+    started(WRITER, tmp_path / "first", 2, 3, FIELDCAST_FAULT="features:after:file").communicate(timeout=60)
+    with pytest.raises(MissingData, match="none published"):
+        first.at(INSTRUMENT, SET, START + timedelta(days=1), "1m")
+
+
+def test_a_read_whose_file_is_pruned_meanwhile_reads_again(tmp_path, monkeypatch):
+    import fieldcast.features.store as module
+
+    features = FeatureStore(tmp_path, ManualClock(START), keep=2)
+    for number in (1, 2):
+        features.write(*version(number))
+    plain, writes = module.decode, iter([[3, 4]])
+
+    def slow(*arguments):
+        for number in next(writes, ()):         # between choosing the file and reading it
+            features.write(*version(number))
+        return plain(*arguments)
+
+    monkeypatch.setattr(module, "decode", slow)
+    assert number_of(features.at(INSTRUMENT, SET, START + timedelta(days=1), "1m")) == 4
+    writes = iter([[5]])
+    with pytest.raises(MissingData, match="none published"):
+        features.at(INSTRUMENT, SET, START + timedelta(seconds=3), "1m")
+    writes = iter([[number] for number in range(6, 40, 2)])
+    features = FeatureStore(tmp_path, ManualClock(START), keep=1)
+    with pytest.raises(ConflictError, match="read them again"):
+        features.at(INSTRUMENT, SET, START + timedelta(days=1), "1m")
+
+
+def test_the_hash_of_the_inputs_is_of_the_bars_that_were_used(tmp_path, market):
+    """Bars that arrive while features are computed are not in them."""
+    bars = MemoryStore()
+    bars.append(market.bars.head(350), market.lineage)
+    before = bars.content_hash(market.instrument.id)
+
+    class Growing:
+        def __getattr__(self, name):
+            return getattr(bars, name)
+
+        def read(self, *arguments, **options):
+            found = bars.read(*arguments, **options)
+            bars.append(market.bars, market.lineage)
+            return found
+
+    features = FeatureStore(tmp_path, ManualClock(market.bars["ts"][-1] + timedelta(minutes=30)))
+    found = features.refresh(Growing(), market.instrument, SET)
+    assert (found.lineage.rows, found.lineage.inputs) == (350, {market.instrument.id: before})
+
+
+def test_features_of_the_future_are_refused(tmp_path, market):
+    bars = MemoryStore()
+    bars.append(market.bars, market.lineage)
+    now = market.bars["ts"][-1] + timedelta(minutes=30)
+    features = FeatureStore(tmp_path, ManualClock(now))
+    with pytest.raises(InvalidInput, match=r"now .* or before"):
+        features.refresh(bars, market.instrument, SET, as_of=now + timedelta(microseconds=1))
+    assert features.refresh(bars, market.instrument, SET).lineage.as_of == now
+
+
 # bad input ----------------------------------------------------------------------------------------------------------
 
 

@@ -190,6 +190,18 @@ def test_the_same_bytes_under_two_names_are_two_instruments(workspace: Workspace
     assert workspace.store.read("XNAS:Z").height == 252
 
 
+def test_a_file_whose_rows_were_lost_since_is_imported_again(workspace: Workspace, tmp_path: Path) -> None:
+    import shutil
+
+    YEAR.write_csv(tmp_path / "a.csv")
+    import_data(workspace, tmp_path / "a.csv", "XNAS:A")
+    shutil.rmtree(workspace.home / "data" / "bars")
+    workspace.store.rebuild_index()
+    again = import_data(workspace, tmp_path / "a.csv", "XNAS:A")
+    assert again.passed_over == ()
+    assert workspace.store.read("XNAS:A").height == 252
+
+
 def test_what_cannot_be_read_is_a_failure_and_not_a_stranger(workspace: Workspace, tmp_path: Path) -> None:
     folder = tmp_path / "files"
     folder.mkdir()

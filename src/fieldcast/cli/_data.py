@@ -173,7 +173,7 @@ def data_universe(
     group: Annotated[str | None, typer.Option("--group", help="One group of the universe.")] = None,
     dataset: Dataset = None,
     as_of: AsOf = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Holes and lateness fail too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Any hole and any lateness fail.")] = False,
     plan: Annotated[
         str | None, typer.Option("--plan", help="repair or update: the ranges that have to be fetched and imported.")
     ] = None,

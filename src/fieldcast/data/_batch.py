@@ -19,9 +19,10 @@ import polars as pl
 from fieldcast.data._preview import preview
 from fieldcast.data._tally import Failure, SourceReport, TableCount
 from fieldcast.data.lineage import Lineage
+from fieldcast.data.opens import settle_opens
 from fieldcast.data.store import Store
 from fieldcast.ground import FieldcastError, Reason
-from fieldcast.market import Table, table_of
+from fieldcast.market import DAILY, Instrument, Table, table_of
 
 
 @dataclass(frozen=True)
@@ -169,10 +170,25 @@ class Batch:
         for members in groups.values():
             self._store_group(members, refused)
         whole = [file.report for file in files if file.report.path not in refused]
+        if not self._dry_run:
+            self._settle([file for file in files if file.report.path not in refused])
         self.done += whole
         self.failures += [Failure(path, str(error), error.exit_code) for path, error in refused.items()]
         if whole and not self._dry_run:
             self._hooks.stored(whole)
+
+    def _settle(self, files: list[_File]) -> None:
+        """Judge the opens of daily bars again, over the whole years that the new rows belong to."""
+        held: dict[str, dict[str, Instrument]] = {}
+        newest: dict[str, datetime] = {}
+        for report, part in ((file.report, part) for file in files for part in file.parts if part.table == DAILY):
+            described = {instrument.id: instrument for instrument in report.instruments}
+            ids = part.read()["instrument"].unique()
+            dataset, fetched_at = part.lineage.dataset, part.lineage.fetched_at
+            held.setdefault(dataset, {}).update({id: described[id] for id in ids})
+            newest[dataset] = max(newest.get(dataset, fetched_at), fetched_at)
+        for dataset, instruments in held.items():
+            settle_opens(self.store, instruments.values(), dataset, newest[dataset])
 
     def _store_group(self, members: list[tuple[_File, _Part]], refused: dict[Path, FieldcastError]) -> None:
         """Store parts that fit into one append; where they are refused, those of each file by themselves."""

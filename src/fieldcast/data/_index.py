@@ -122,14 +122,24 @@ class Index:
                 found.update(session.scalars(select(StoreFile.path).where(StoreFile.path.in_(names))))
         return found
 
+    def number(self) -> int:
+        """How often the index was changed."""
+        with self._db.read() as session:
+            return int(session.connection().exec_driver_sql(_CHANGE).scalar_one())
+
     def is_empty(self) -> bool:
         with self._db.read() as session:
             return session.execute(select(StoreFile.path).limit(1)).first() is None
 
     def everything(self) -> dict[str, StoredFile]:
         """Every file that counts, by path."""
+        return self.sealed()[0]
+
+    def sealed(self) -> tuple[dict[str, StoredFile], dict[str, str]]:
+        """Every file that counts, and the hash over its entry that was written with it, of one moment; by path."""
         with self._db.read() as session:
-            return {file.path: file for file in self._whole(session)}
+            seals = {row.path: row.entry_sha256 for row in session.execute(select(StoreFile.path, StoreFile.entry_sha256))}
+            return {file.path: file for file in self._whole(session)}, seals
 
     def _whole(self, session: Session, *conditions: Any) -> Iterator[StoredFile]:
         """Files with their spans and deliveries; `conditions` : on files and on spans, or none."""
@@ -158,11 +168,6 @@ class Index:
                 spans=held,
                 deliveries={id: lineages[id] for ids in {span.deliveries for span in held.values()} for id in ids},
             )
-
-    def sealed(self) -> dict[str, str]:
-        """path → the hash over its entry that was written with it."""
-        with self._db.read() as session:
-            return {row.path: row.entry_sha256 for row in session.execute(select(StoreFile.path, StoreFile.entry_sha256))}
 
     def lineages(self, ids: Iterable[str]) -> dict[str, Lineage]:
         """Deliveries by id."""

@@ -6,6 +6,11 @@ A row is a *version* of what its key names (a bar: instrument, ts); its `availab
 - the same values as the latest version: unchanged, whatever `available_at` it comes with;
 - other values: a restatement, stored as a new version. It becomes known at its own `available_at` where that is later
   than the stored one, else when it was fetched. What was known before is never rewritten.
+
+Where the source states when each version came out (lineage `available_at="reported"`), versions may come in any order: each is
+stored at its own `available_at`, an older one behind those that are stored, and one with the values of its neighbours too, since
+another may come between them. Only where that `available_at` is stored with other values is it a restatement, known when it was
+fetched; an older version of a delivery that states a later one too is history, and never becomes the newest value.
 """
 
 from __future__ import annotations
@@ -106,8 +111,12 @@ def _refuse(rows: pl.DataFrame, where: pl.Expr | pl.Series, message: str) -> Non
         )
 
 
-def merge(stored: pl.DataFrame, rows: pl.DataFrame, fetched_at: datetime, table: Table) -> Merged:
+def merge(stored: pl.DataFrame, rows: pl.DataFrame, fetched_at: datetime, table: Table, *, reported: bool) -> Merged:
     """What must be added to `stored` so that it also knows `rows` (both in the table's schema; `rows` checked).
+
+    Parameters
+    ----------
+    reported : the source states `available_at`, so that a version may be older than those that are stored
 
     Raises
     ------
@@ -119,6 +128,8 @@ def merge(stored: pl.DataFrame, rows: pl.DataFrame, fetched_at: datetime, table:
     repeated = not is_ascending(rows) and rows.select(key).is_duplicated().any()
     if not repeated and stored.is_empty():
         return Merged(rows, rows.height, 0, 0, 0)
+    if reported:
+        return _merge_reported(stored, rows, fetched_at, table)
     rank = pl.int_range(pl.len()).over(key) if repeated else pl.lit(0)
     for version in rows.with_columns(rank=rank).partition_by("rank", maintain_order=True, include_key=False):
         versions, tally = _merge_once(stored, version, fetched_at, table)
@@ -139,18 +150,59 @@ def _merge_once(
     stored: pl.DataFrame, rows: pl.DataFrame, fetched_at: datetime, table: Table
 ) -> tuple[pl.DataFrame, dict[str, int]]:
     """One version for each row; see `merge`."""
-    key, version_key, values = list(table.key), list(table.version_key), table.values
     if stored.is_empty():
         return rows, {"added": rows.height, "restated": 0, "unchanged": 0, "superseded": 0}
+    exact, rest, newest = _found(stored, rows, table)
+    is_new = pl.col("known_available_at").is_null()
+    same = ~is_new & _same(table)
+    new = rest.filter(is_new).select(list(table.schema))
+    restated = _restated(rest.filter(~is_new & ~same), fetched_at, table)
+    tally = {
+        "added": new.height,
+        "restated": restated.height,
+        "unchanged": rest.filter(same).height + newest,
+        "superseded": exact.height - newest,
+    }
+    return pl.concat([new, restated]), tally
+
+
+def _merge_reported(stored: pl.DataFrame, rows: pl.DataFrame, fetched_at: datetime, table: Table) -> Merged:
+    """Every version at the moment that the source states for it; see the module."""
+    exact, rest, newest = _found(stored, rows, table)
+    inserted = rest.join(stored, on=list(table.version_key), how="anti")
+    other = rest.join(stored, on=list(table.version_key), how="semi")
+    last = rows.group_by(list(table.key)).agg(stated=pl.col("available_at").max())
+    told = other.join(last, on=list(table.key), how="left").filter(pl.col("available_at") == pl.col("stated"))
+    restated = _restated(told.filter(~_same(table)), fetched_at, table)
+    added = inserted.filter(pl.col("known_available_at").is_null()).select(pl.struct(table.key).n_unique()).item()
+    return Merged(
+        pl.concat([inserted.select(list(table.schema)), restated]).sort(table.version_key),
+        added,
+        inserted.height - added + restated.height,
+        newest + told.height - restated.height,
+        exact.height - newest + other.height - told.height,
+    )
+
+
+def _found(stored: pl.DataFrame, rows: pl.DataFrame, table: Table) -> tuple[pl.DataFrame, pl.DataFrame, int]:
+    """The rows that are stored as they are; the others beside the latest version of their key; how many of the first are that."""
+    key, version_key, values = list(table.key), list(table.version_key), table.values
     latest = stored.sort(version_key).unique(key, keep="last", maintain_order=True)
     exact = rows.join(stored, on=[*version_key, *values], how="semi", nulls_equal=True)
     known = latest.select(*key, *(pl.col(name).alias(f"known_{name}") for name in ("available_at", *values)))
     rest = rows.join(exact, on=version_key, how="anti").join(known, on=key, how="left")
-    is_new = pl.col("known_available_at").is_null()
-    same = ~is_new & pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"known_{name}")) for name in values)
-    new = rest.filter(is_new).select(list(table.schema))
+    return exact, rest, exact.join(latest, on=version_key, how="semi").height
+
+
+def _same(table: Table) -> pl.Expr:
+    """The values are those of the latest version."""
+    return pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"known_{name}")) for name in table.values)
+
+
+def _restated(rows: pl.DataFrame, fetched_at: datetime, table: Table) -> pl.DataFrame:
+    """Rows beside the latest version, which they restate: as versions that become known after it."""
     fetched = pl.lit(fetched_at).cast(table.schema["available_at"])
-    restated = rest.filter(~is_new & ~same).with_columns(
+    restated = rows.with_columns(
         available_at=pl.when(pl.col("available_at") > pl.col("known_available_at"))
         .then(pl.col("available_at"))
         .otherwise(pl.max_horizontal("available_at", fetched))
@@ -162,20 +214,13 @@ def _merge_once(
             f"expected a restatement of {row['instrument']} at {row['ts']} to be available or fetched after "
             f"{row['known_available_at']}, when the stored version became known; found {row['available_at']}"
         )
-    newest = exact.join(latest, on=version_key, how="semi").height
-    tally = {
-        "added": new.height,
-        "restated": restated.height,
-        "unchanged": rest.filter(same).height + newest,
-        "superseded": exact.height - newest,
-    }
-    return pl.concat([new, restated.select(list(table.schema))]), tally
+    return restated.select(list(table.schema))
 
 
 def known_at(rows: pl.DataFrame, as_of: datetime | None, table: Table) -> pl.DataFrame:
-    """One row for each key: the last version with `available_at` ≤ as_of (none = the newest); ascending."""
+    """One row for each key: the last version with `available_at` ≤ as_of (none = the newest); in key order."""
     if as_of is not None:
         rows = rows.filter(pl.col("available_at") <= utc(as_of))
     if is_ascending(rows):
         return rows
-    return rows.sort(table.version_key).unique(list(table.key), keep="last", maintain_order=True)
+    return rows.sort(*table.key, "available_at").unique(list(table.key), keep="last", maintain_order=True)

@@ -26,7 +26,7 @@ def preview(store: Store, rows: pl.DataFrame, lineage: Lineage, *, table: str = 
     except MissingData:
         held = kind.empty()
     stored = held.filter(pl.col("instrument").is_in(rows["instrument"].unique().implode()))
-    merged = merge(stored, rows, lineage.fetched_at, kind)
+    merged = merge(stored, rows, lineage.fetched_at, kind, reported=lineage.is_reported)
     return AppendResult(merged.rows_added, merged.rows_restated, merged.rows_unchanged, merged.rows_superseded, ())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from collections.abc import Mapping
@@ -24,19 +25,44 @@ EMPTY = ("", ".", "-", "nan", "null", "none", "na", "n/a", "#n/a")
 
 
 def table_from(data: bytes, name: str) -> pl.DataFrame:
-    """A table out of a file's unfolded bytes: Parquet, or CSV with every column as text.
+    """A table out of a file's unfolded bytes, every line of which must be one; see `table_and_rejects`.
 
     Raises
     ------
     InvalidInput : it is damaged, or holds no rows
     """
+    table, _, refused = table_and_rejects(data, name)
+    if refused.height:
+        line, text = refused["row"][0] + 2, refused["text"][0]
+        raise InvalidInput(f"expected {name} to be CSV with as many fields as its header, found line {line}: {text}")
+    return table
+
+
+def table_and_rejects(data: bytes, name: str) -> tuple[pl.DataFrame, pl.Series, pl.DataFrame]:
+    """A table out of a file's unfolded bytes: Parquet, or CSV with every column as text.
+
+    A line of a CSV without quotes that has too many fields, or bytes that are no UTF-8, costs that line alone.
+
+    Returns
+    -------
+    tuple : the table; the place of each of its rows in the file, from 0 after the header; the rejects (schema `REJECTS`)
+
+    Raises
+    ------
+    InvalidInput : it is damaged, or holds no rows
+    """
+    from fieldcast.data.formats.contract import no_rejects
+
     if not data:
         raise InvalidInput(f"expected a CSV or Parquet file, found {name} empty")
     is_parquet = data[:4] == b"PAR1" or ".parquet" in Path(name).suffixes
-    table = _parquet(data, name) if is_parquet else _csv(data, name)
+    if is_parquet:
+        table, places, refused = _parquet(data, name), None, no_rejects()
+    else:
+        table, places, refused = _csv(data, name)
     if table.is_empty():
         raise InvalidInput(f"expected rows in {name}, found a header and none")
-    return table
+    return table, pl.Series(range(table.height), dtype=pl.Int64) if places is None else places, refused
 
 
 def _parquet(data: bytes, name: str) -> pl.DataFrame:
@@ -47,13 +73,32 @@ def _parquet(data: bytes, name: str) -> pl.DataFrame:
         raise InvalidInput(f"expected {name} to be a whole Parquet file, found: {reason}; fetch it again") from None
 
 
-def _csv(data: bytes, name: str) -> pl.DataFrame:
+def _csv(data: bytes, name: str) -> tuple[pl.DataFrame, pl.Series | None, pl.DataFrame]:
+    from fieldcast.data.formats.contract import no_rejects
+
+    separator, names = _header(data, name)
     try:
-        header = data.decode("utf-8-sig").lstrip("\r\n").splitlines()[0]
+        data.decode("utf-8-sig")
+        table = pl.read_csv(io.BytesIO(data), infer_schema_length=0, separator=separator, encoding="utf8")
+    except (UnicodeDecodeError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        read = None if b'"' in data else _by_line(data, separator, names)
+        if read is None or read[0].is_empty():
+            raise InvalidInput(_fault(data, separator, len(names), name)) from None
+        return read
+    if len(names) != table.width:
+        raise InvalidInput(f"expected the {len(names)} columns of the header in {name}, found {table.width}; is it CSV?")
+    return table.rename(dict(zip(table.columns, _told_apart(names), strict=True))), None, no_rejects()
+
+
+def _header(data: bytes, name: str) -> tuple[str, list[str]]:
+    """The separator, and the names of the columns as they are written."""
+    start = data.removeprefix(codecs.BOM_UTF8).lstrip(b"\r\n")
+    if not start:
+        raise InvalidInput(f"expected a header and rows in {name}, found blank lines")
+    try:
+        header = start.split(b"\n", 1)[0].decode().splitlines()[0]
     except UnicodeDecodeError as error:
-        raise InvalidInput(f"expected {name} to be CSV text in UTF-8, found byte {error.start} that is not") from None
-    except IndexError:
-        raise InvalidInput(f"expected a header and rows in {name}, found blank lines") from None
+        raise InvalidInput(f"expected a header in UTF-8 in {name}, found byte {error.start} that is not") from None
     separator = max(",;\t|", key=header.count)
     try:
         names = [column.strip() for column in next(csv.reader([header], delimiter=separator))]
@@ -62,16 +107,41 @@ def _csv(data: bytes, name: str) -> pl.DataFrame:
     repeated = sorted({column for column in names if column and names.count(column) > 1})
     if repeated:
         raise InvalidInput(f"expected every column of {name} once, found {', '.join(repeated)} repeated")
+    return separator, names
+
+
+def _told_apart(names: list[str]) -> list[str]:
+    """One column without a name is an index; several are told apart by their places."""
+    return [column or f"column {place}" for place, column in enumerate(names, start=1)] if names.count("") > 1 else names
+
+
+def _by_line(data: bytes, separator: str, names: list[str]) -> tuple[pl.DataFrame, pl.Series, pl.DataFrame]:
+    """A CSV without quotes line by line: a line that is none is a reject. An empty field is null."""
+    from fieldcast.data.formats.text import delimited, lines_of
+
+    lines = lines_of(data.removeprefix(codecs.BOM_UTF8).lstrip(b"\r\n"))
+    safe = [f"column {place}" for place in range(len(names))]
+    table, refused = delimited(lines[1:], safe, separator)
+    columns = table.select(safe).with_columns(pl.when(pl.col(name) != "").then(name).alias(name) for name in safe)
+    return columns.rename(dict(zip(safe, _told_apart(names), strict=True))), table["row"], refused
+
+
+def _fault(data: bytes, separator: str, width: int, name: str) -> str:
+    """Which line of a CSV with quotes makes it unreadable."""
     try:
-        table = pl.read_csv(io.BytesIO(data), infer_schema_length=0, separator=separator, encoding="utf8")
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        reason = (str(error).splitlines() or ["no reason given"])[0]
-        raise InvalidInput(f"expected {name} to be CSV with as many fields as its header, found: {reason}") from None
-    if len(names) != table.width:
-        raise InvalidInput(f"expected the {len(names)} columns of the header in {name}, found {table.width}; is it CSV?")
-    if names.count("") > 1:      # one column without a name is an index; several are told apart by their places
-        names = [column or f"column {place}" for place, column in enumerate(names, start=1)]
-    return table.rename(dict(zip(table.columns, names, strict=True)))
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        return f"expected {name} to be CSV text in UTF-8, found a byte that is not in line {line}"
+    reader = csv.reader(io.StringIO(text), delimiter=separator)
+    try:
+        for fields in reader:
+            if len(fields) > width:
+                found = f"{len(fields)} in line {reader.line_num}"
+                return f"expected {name} to be CSV with as many fields as its header, found {found}"
+    except csv.Error as error:
+        return f"expected {name} to be CSV, found in line {reader.line_num}: {error}"
+    return f"expected {name} to be CSV with its quotes closed and lines that end, found other text"
 
 
 def guessed(header: str) -> set[str]:

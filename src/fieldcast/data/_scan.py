@@ -33,5 +33,5 @@ def read_rows(
         return rows if rows.columns == wanted else rows.select(wanted)
     except FileNotFoundError:
         raise
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise IntegrityError(f"expected readable files, found {error}; `verify` names the damaged one") from None

@@ -127,9 +127,9 @@ def from_wall(wall: pl.Series, zone: str, owners: pl.Series | None = None) -> pl
     """Wall-clock times of a zone in UTC; one that does not occur in spring is null.
 
     In the hour that occurs twice in autumn the order of an owner's rows tells which is meant: where its clock steps back once
-    (by more than a minute), what stands before the step is the earlier hour and what follows it the later one (the other way round in a file with the
-    newest row first); else a time that stands twice is first the earlier and then the later one. Without either, as in half
-    an hour of rows that could be of both, it is the earlier.
+    (by more than a minute), what stands before the step is the earlier hour and what follows it the later one (the other way
+    round in a file with the newest row first); else a time that stands twice is first the earlier and then the later one.
+    Without either, as in rows of one of the two hours alone, it is the earlier.
 
     Parameters
     ----------

@@ -10,7 +10,8 @@ from fieldcast.data import _pending
 from fieldcast.data._footer import StoredFile, inspect
 from fieldcast.data._index import Change, Index
 from fieldcast.data._layout import Unit, parse_path
-from fieldcast.data._objects import TEMPORARY, Files
+from fieldcast.data._lease import leased
+from fieldcast.data._objects import TEMPORARY, Files, LocalFiles
 from fieldcast.data.store import Problem, RebuildReport, VerifyReport
 from fieldcast.ground import IntegrityError
 from fieldcast.ledger import Database
@@ -22,7 +23,7 @@ _THREADS = max(2, os.cpu_count() or 1)
 def verify(files: Files, index: Index) -> VerifyReport:
     """See `Store.verify`. Takes no lock: what a writer replaces meanwhile is looked at again."""
     noted = _noted(files)
-    kept, sealed = index.everything(), index.sealed()
+    kept, sealed = index.sealed()
     with ThreadPoolExecutor(_THREADS) as pool:
         found = pool.map(lambda file: _problem(files, file, sealed[file.path]), _largest_first(kept.values()))
         problems = [problem for problem in found if problem is not None]
@@ -95,11 +96,10 @@ def footers(files: Files) -> dict[str, StoredFile]:
 
 def rebuild(files: Files, index: Index, db: Database) -> RebuildReport:
     """See `Store.rebuild_index`."""
-    with _pending.writing(files):
-        kept = index.everything()
+    with _pending.writing(files), leased(files, db) as lease:
+        kept, sealed = index.sealed()
         _settle(files, index, empty=not kept)
         found = footers(files)
-        sealed = index.sealed()
         removed = sorted(kept.keys() - found.keys())
         added = sorted(found.keys() - kept.keys())
         changed = sorted(
@@ -111,7 +111,11 @@ def rebuild(files: Files, index: Index, db: Database) -> RebuildReport:
             taken = {change.new.path for change in changes if change.new is not None}
             changes += [Change(found[path].unit, None, found[path], ()) for path in added if path not in taken]
             with db.begin(label="rebuild") as session:
+                if lease is not None:
+                    lease.confirm(session)
                 index.change(session, changes)
+        if lease is not None:
+            lease.renew()
         for path in set(_stored(files, ".parquet")) - found.keys():
             files.delete(path)  # older generations
     return RebuildReport(len(found), tuple(added), tuple(removed), tuple(changed))
@@ -127,9 +131,11 @@ def _change(kept: StoredFile, old: str, found: dict[str, StoredFile]) -> Change:
 def _settle(files: Files, index: Index, *, empty: bool) -> None:
     """Finish or undo what killed writers left behind."""
     for note in _pending.notes(files):
-        if empty:
+        if empty or _pending.is_older(index, note):
             _pending.undo_without_index(files, note)
         else:
             _pending.settle_one(files, index, note)
+    if isinstance(files, LocalFiles):
+        _pending.settle_former(files, index, index_lost=empty)
     for name in _stored(files, TEMPORARY):
         files.delete(name)

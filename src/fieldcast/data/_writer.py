@@ -8,19 +8,21 @@ goes into small segments, one a day, so that a live bar rewrites only its day; `
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 import polars as pl
 
 from fieldcast.data import _pending
 from fieldcast.data._encoding import encode, ordered, whole
-from fieldcast.data._footer import Span, StoredFile, moment
+from fieldcast.data._footer import Span, StoredFile, micros, moment
 from fieldcast.data._index import Change, Entry, Index
 from fieldcast.data._layout import Unit, parse_path
+from fieldcast.data._lease import Lease, leased
 from fieldcast.data._merge import Merged, checked, merge
 from fieldcast.data._objects import Files, LocalFiles
 from fieldcast.data._pending import Note
@@ -30,8 +32,11 @@ from fieldcast.data.store import AppendResult, CompactReport, refuse_mixture
 from fieldcast.ground import Clock, ConflictError, IntegrityError, InvalidInput
 from fieldcast.ledger import Database
 from fieldcast.ledger.faults import fail_point
-from fieldcast.market import TABLES, Layout, Table
+from fieldcast.market import TABLES, Layout, Table, file_name
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_NAME_BYTES = 200  # file systems take 255
+_FIRST_US, _AFTER_US = micros(datetime(1, 1, 1, tzinfo=UTC)), micros(datetime(9999, 1, 1, tzinfo=UTC))
 LIVE_DAYS = 3  # an append of more days than this is history: it goes into the years at once
 _THREADS = max(2, os.cpu_count() or 1)
 
@@ -53,17 +58,22 @@ class Writer:
 
     def __init__(self, files: Files, index: Index, db: Database, clock: Clock) -> None:
         self._files, self._index, self._db, self._clock = files, index, db, clock
-        self._noting = threading.Lock()
+        self._lease: Lease | None = None
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """As the one writer, after what killed ones left behind is settled."""
+        with _pending.writing(self._files), leased(self._files, self._db) as self._lease:
+            _pending.settle(self._files, self._index)
+            yield
 
     def append(self, rows: pl.DataFrame, lineage: Lineage, kind: Table) -> AppendResult:
         """See `Store.append`."""
         rows = checked(rows, lineage, kind)
         instruments = rows["instrument"].unique(maintain_order=True).to_list()
-        for id in instruments:
-            if id in ("", ".", ".."):
-                raise InvalidInput(f"expected instrument ids such as XNAS:AAPL, found {id!r}")
-        with _pending.writing(self._files):
-            _pending.settle(self._files, self._index, self._clock.now())
+        _refuse_names(instruments)
+        _refuse_years(rows)
+        with self._alone():
             refuse_mixture(lineage, instruments, self._index.deliveries_of(instruments))
             daily = kind.layout is Layout.DAILY
             counts, parts = (self._daily if daily else self._intraday)(rows, instruments, lineage, kind)
@@ -71,6 +81,7 @@ class Writer:
                 return _result(counts, ())
             written_at = self._clock.now()
             known = self._index.of_units([part.unit for part in parts if part.old is not None])
+            _refuse_replaced(parts, known)
             new = self._write(
                 [self._job(part, known.get(part.unit), lineage, written_at, kind) for part in parts],
                 [_stem(part.unit, part.old.generation if part.old else 0) for part in parts],
@@ -99,7 +110,7 @@ class Writer:
             old = entries.get(unit.period)
             where = pl.col("instrument").is_in(instruments)
             before = self._rows([old], kind, where) if old else kind.empty()
-            merged = merge(before, of_year, lineage.fetched_at, kind)
+            merged = merge(before, of_year, lineage.fetched_at, kind, reported=lineage.is_reported)
             counts.append(merged)
             if not merged.added.is_empty():
                 parts.append(_Part(unit, old, merged.added))
@@ -125,7 +136,7 @@ class Writer:
         first, last = int(stamps.min()), int(stamps.max())  # type: ignore[arg-type]
         met = [entry for entry in entries if entry.first_us <= last and entry.last_us >= first]
         before = self._rows(met, kind, pl.col("ts").is_between(rows["ts"].min(), rows["ts"].max())) if met else kind.empty()
-        return merge(before, rows, lineage.fetched_at, kind)
+        return merge(before, rows, lineage.fetched_at, kind, reported=lineage.is_reported)
 
     def _rows(self, entries: Sequence[Entry], kind: Table, where: pl.Expr | None = None) -> pl.DataFrame:
         try:
@@ -148,9 +159,9 @@ class Writer:
         unknown = sorted(set(found) - self._index.known(found))
         if not unknown:
             return
-        if not isinstance(self._files, LocalFiles):  # they may be another writer's, which is not done yet
-            noted = {path for note in _pending.notes(self._files) for path in note.paths}
-            unknown = [path for path in unknown if path not in noted and self._index.is_empty()]
+        if not isinstance(self._files, LocalFiles):  # they may be of a writer that lost its lease and has not seen it yet
+            noted = {path for note in _pending.notes(self._files) for path in _pending.leftovers(self._files, note)}
+            unknown = [path for path in unknown if path not in noted] if self._index.is_empty() else []
         for path in unknown:
             if not self._superseded(path):
                 raise IntegrityError(f"expected the index to know {path}, found no entry: the index was lost; rebuild it first")
@@ -181,8 +192,7 @@ class Writer:
     def compact(self) -> CompactReport:
         """See `Store.compact`; one instrument after the other, each all or nothing."""
         segments, files = 0, 0
-        with _pending.writing(self._files):
-            _pending.settle(self._files, self._index, self._clock.now())
+        with self._alone():
             for name, kind in TABLES.items():
                 grouped: dict[tuple[str, str], list[Entry]] = {}
                 for entry in self._index.of_table(name) if kind.layout is Layout.INTRADAY else ():
@@ -248,20 +258,22 @@ class Writer:
 
         A kill anywhere leaves either all of it or nothing; what is left lying is named in the note.
         """
-        note = _pending.open_note(self._files, written_at, stems, removed)
+        note = _pending.open_note(self._files, written_at, stems, removed, self._index.number())
         try:
-            changes = self._staged(jobs, note, threads)
+            changes = self._staged(jobs, threads)
         except BaseException:
-            _pending.undo(self._files, self._index, note)
+            self._undo(note)
             raise
         new = [change.new for change in changes if change.new is not None]
         self._files.publish([file.path for file in new])
         fail_point("store:after:rename")
         try:
             with self._db.begin(label="store") as session:
+                if self._lease is not None:
+                    self._lease.confirm(session)
                 self._index.change(session, [*changes, *removals])
         except ConflictError:
-            _pending.undo(self._files, self._index, note)
+            self._undo(note)
             raise
         fail_point("store:before:remove")
         for path in removed:
@@ -269,16 +281,21 @@ class Writer:
         self._files.delete(note.name)
         return new
 
-    def _staged(self, jobs: Sequence[_Job], note: Note, threads: int) -> list[Change]:
+    def _undo(self, note: Note) -> None:
+        """Take away what was staged; a writer that lost its lease leaves that to the one that has it now."""
+        try:
+            if self._lease is not None:
+                self._lease.renew()
+        except ConflictError:
+            return
+        _pending.undo(self._files, self._index, note)
+
+    def _staged(self, jobs: Sequence[_Job], threads: int) -> list[Change]:
         """Every file where `publish` gives it its name."""
 
         def stage(job: _Job) -> Change:
             data, change = job()
             assert change.new is not None
-            if not isinstance(self._files, LocalFiles):
-                with self._noting:
-                    note.paths.append(change.new.path)
-                    note.save(self._files)
             self._files.stage(change.new.path, data)
             fail_point("store:after:temporary")
             return change
@@ -287,6 +304,39 @@ class Writer:
             return [stage(job) for job in jobs]
         with ThreadPoolExecutor(threads) as pool:
             return list(pool.map(stage, jobs))
+
+
+def _refuse_replaced(parts: Sequence[_Part], known: Mapping[Unit, StoredFile]) -> None:
+    """What is to be merged with must be what was compared with."""
+    for part in parts:
+        found = known[part.unit].path if part.unit in known else None
+        if part.old is not None and found != part.old.path:
+            raise ConflictError(
+                f"expected {part.old.path} to stay while it is rewritten, found {found or 'none'} in the index: another writer "
+                "was faster; nothing of this write is kept, run it again"
+            )
+
+
+def _refuse_names(instruments: Sequence[str]) -> None:
+    """Ids that cannot stand as the name of a folder."""
+    for id in instruments:
+        if id in ("", ".", ".."):
+            raise InvalidInput(f"expected instrument ids such as XNAS:AAPL, found {id!r}")
+        if _CONTROL.search(id):
+            raise InvalidInput(f"expected instrument ids without control characters, found {id!r}")
+        if len(file_name(id)) > _NAME_BYTES:
+            raise InvalidInput(
+                f"expected instrument ids of at most {_NAME_BYTES} bytes once percent-encoded, found {len(file_name(id))} in "
+                f"{id[:40]!r}…; shorten the id"
+            )
+
+
+def _refuse_years(rows: pl.DataFrame) -> None:
+    """Moments that files could hold and dates of Python could not."""
+    for column in ("ts", "available_at"):
+        first, last = rows[column].cast(pl.Int64).min(), rows[column].cast(pl.Int64).max()
+        if first is not None and (int(first) < _FIRST_US or int(last) >= _AFTER_US):  # type: ignore[arg-type]
+            raise InvalidInput(f"expected {column} in the years 1 to 9998, found a moment outside them")
 
 
 def _stem(unit: Unit, generation: int) -> str:

@@ -188,7 +188,7 @@ def read_adjusted(
         if mode != "total":
             raise MissingData(
                 f"expected raw prices of {instrument} ({table}), found a source that gives back-adjusted ones alone; read them "
-                "with mode='total' (their levels carry every later dividend, their returns do not), or import a raw source"
+                "adjusted in total (their levels carry every later dividend, their returns do not), or import a raw source"
             )
         return store.read(instrument, table=table, as_of=as_of, first=first, last=last, dataset=dataset)
     rows = store.read(instrument, table=table, as_of=as_of, dataset=dataset)
@@ -200,8 +200,9 @@ def read_adjusted(
     except MissingData:
         if not assume_none:
             raise MissingData(
-                f"expected corporate actions of {instrument} in the store, found none; import its factor file or a source with "
-                "splits and dividends, read with mode='raw', or say assume_none=True where there were none"
+                f"expected corporate actions of {instrument} in the store, found none; import a file that states its splits and "
+                "dividends (a LEAN factor file, or prices with columns for them), or read raw prices instead (adjust raw; in "
+                "Python, read_adjusted also takes assume_none=True for an instrument that never had any)"
             ) from None
         actions = ACTIONS.empty()
     closes = None

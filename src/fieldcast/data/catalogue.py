@@ -68,10 +68,11 @@ def save_instruments(db: Database, instruments: Sequence[Instrument]) -> None:
             session.add_all([tables.Instrument(**_columns(instrument)) for instrument in new])
 
 
-def imported_before(db: Database, sha256: str, options: str) -> bool:
-    """True where a file with these bytes was imported to its end, with the same options."""
+def imported_before(db: Database, sha256: str, options: str) -> str | None:
+    """The dataset of a file with these bytes that was imported to its end with the same options; none if none was."""
     with db.read() as session:
-        return session.get(tables.ImportLog, (sha256, options)) is not None
+        row = session.get(tables.ImportLog, (sha256, options))
+        return None if row is None else row.dataset
 
 
 def log_imports(db: Database, reports: Sequence[tuple[SourceReport, str]], at: datetime) -> None:

@@ -129,24 +129,35 @@ def read_panel(
     """Bars of contracts as known at `as_of` (schema `market.BARS`), with `open_interest` and `open_interest_available_at`, null
     where the store has none. Contracts without a bar are left out.
 
+    Parameters
+    ----------
+    dataset : of the bars and of the open interest; needed only where one of them stands in more than one
+
     Raises
     ------
     MissingData : the store has bars of none of them
+    ConflictError : several datasets hold a contract's bars, or the root's open interest, and none was named
     """
     known = ordered(contracts)
-    held = set(store.datasets().filter(pl.col("table") == table)["instrument"])
+    held = _held(store, table, dataset)
     frames = [store.read(item.id, table=table, as_of=as_of, dataset=dataset) for item in known if item.id in held]
     if not frames:
-        raise MissingData(f"expected bars of a contract of {known[0].root} in the store, found none; import them first")
+        place = "the store" if dataset is None else f"dataset {dataset}"
+        raise MissingData(f"expected bars of a contract of {known[0].root} in {place}, found none; import them first")
     bars = pl.concat(frames)
-    try:
-        interest = store.read(known[0].root, table="open_interest", as_of=as_of)
-    except MissingData:
+    if known[0].root not in _held(store, "open_interest", dataset):
         return bars.with_columns(
             open_interest=pl.lit(None, dtype=pl.Float64), open_interest_available_at=pl.lit(None, dtype=STAMP)
         )
+    interest = store.read(known[0].root, table="open_interest", as_of=as_of, dataset=dataset)
     wanted = interest.select("ts", "open_interest", instrument="contract_id", open_interest_available_at="available_at")
     return bars.join(wanted, on=["instrument", "ts"], how="left")
+
+
+def _held(store: Store, table: str, dataset: str | None) -> set[str]:
+    """Instruments of a table, in one dataset where one is named."""
+    rows = store.datasets().filter(pl.col("table") == table)
+    return set((rows if dataset is None else rows.filter(pl.col("dataset") == dataset))["instrument"])
 
 
 class _Panel:

@@ -55,6 +55,11 @@ class Lineage:
             raise InvalidInput("expected the name of a provider, found an empty one")
 
     @property
+    def is_reported(self) -> bool:
+        """True where the source states when each row could be known."""
+        return self.available_at == "reported"
+
+    @property
     def reasons(self) -> tuple[Reason, ...]:
         """What anything derived from these rows must say about itself."""
         return (Reason.SIMULATED,) if self.simulated else ()

@@ -53,7 +53,7 @@ class MemoryStore:
         refuse_mixture(lineage, instruments, stored)
         keys = [(table, lineage.dataset, name) for name in instruments]
         before = [self._entries[key].rows for key in keys if key in self._entries]
-        merged = merge(pl.concat([kind.empty(), *before]), rows, lineage.fetched_at, kind)
+        merged = merge(pl.concat([kind.empty(), *before]), rows, lineage.fetched_at, kind, reported=lineage.is_reported)
         entries = dict(self._entries)
         for (instrument,), new in merged.added.group_by(["instrument"], maintain_order=True):
             key = (table, lineage.dataset, str(instrument))

@@ -6,6 +6,7 @@ are removed. Readers take no lock: one that meets a file which was replaced a mo
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from functools import reduce
@@ -34,11 +35,13 @@ from fieldcast.data.store import (
     named,
     refuse_unknown_columns,
 )
-from fieldcast.ground import Clock, IntegrityError, SystemClock, utc
+from fieldcast.ground import Clock, ConflictError, IntegrityError, SystemClock, utc
 from fieldcast.ledger import Database
 from fieldcast.market import DAILY, STAMP, Layout, Table, table_of
 
-_ATTEMPTS = 5  # a reader meets at most one replacement of its files for each append that runs meanwhile
+_ATTEMPTS = 50  # a reader meets at most one replacement of its files for each append that runs meanwhile
+_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.002, 0.05
+_LAST_YEAR = 9998  # later rows are refused, so that the end of a day can always be named
 
 
 class ParquetStore:
@@ -90,8 +93,9 @@ class ParquetStore:
     ) -> pl.DataFrame:
         kind = table_of(table)
         refuse_unknown_columns(columns, table)
-        low = None if first is None else _midnight(first)
-        high = None if last is None else _midnight(last) + timedelta(days=1) - timedelta(microseconds=1)
+        low = None if first is None else _midnight(_first_day(first))
+        day = None if last is None else _last_day(last)
+        high = None if day is None or day.year > _LAST_YEAR else _midnight(day) + timedelta(days=1) - timedelta(microseconds=1)
 
         def find() -> list[Entry]:
             return _overlapping(self._entries(instrument, table, dataset), low, high)
@@ -148,12 +152,18 @@ class ParquetStore:
                 return read_rows(self._files, paths, kind, reduce(and_, conditions) if conditions else None, wanted)
             except FileNotFoundError:
                 gone = [path for path in paths if not self._files.exists(path)]
-                lost = sorted(self._index.known(gone))  # a writer removes a file after it left the index
-                if lost or attempt == _ATTEMPTS:
+                # a writer removes a file after it left the index, and puts one there before it enters it
+                lost = sorted(path for path in self._index.known(gone) if not self._files.exists(path))
+                if lost:
                     raise IntegrityError(
-                        f"expected the files that the index names, found none at {', '.join(lost or gone)}; "
-                        "restore them from a backup"
+                        f"expected the files that the index names, found none at {', '.join(lost)}; restore them from a backup"
                     ) from None
+                if attempt == _ATTEMPTS:
+                    raise ConflictError(
+                        f"expected {kind.name} to stand still for a moment, found it being rewritten at each of {_ATTEMPTS} "
+                        "attempts; try again"
+                    ) from None
+                time.sleep(min(_PAUSE_SECONDS * attempt, _LONGEST_PAUSE_SECONDS))
                 attempt += 1
 
     def lineage(self, instrument: str, *, table: str = DAILY, dataset: str | None = None) -> tuple[Lineage, ...]:
@@ -204,6 +214,22 @@ class ParquetStore:
 
     def rebuild_index(self) -> RebuildReport:
         return _verify.rebuild(self._files, self._index, self._db)
+
+
+def _first_day(first: date) -> date:
+    """The first UTC day that begins at or after it."""
+    if not isinstance(first, datetime):
+        return first
+    moment = first if first.tzinfo is None else utc(first)
+    begins = datetime(moment.year, moment.month, moment.day, tzinfo=moment.tzinfo) == moment
+    return moment.date() if begins or moment.date() == date.max else moment.date() + timedelta(days=1)
+
+
+def _last_day(last: date) -> date:
+    """The last UTC day that begins at or before it."""
+    if not isinstance(last, datetime):
+        return last
+    return (last if last.tzinfo is None else utc(last)).date()
 
 
 def _midnight(day: date) -> datetime:

@@ -5,15 +5,24 @@ assumed `available_at` (reason `availability_assumed`) that is not earlier than 
 the reason `latest_vintage`. Point-in-time work needs vintages (`alfred-vintages`).
 
 Lags are days after the end of the period observed, and a time of day in New York, where the agencies publish at 08:30, 10:00 or
-16:15. They cover the late end of the calendars: BLS Employment Situation (first Friday, at the latest the 10th), BLS CPI (the
-10th to 18th), BEA GDP advance estimate (25th to 30th of the month after), Federal Reserve H.15 (next business day 16:15), H.6
-(fourth Tuesday), DOL weekly claims (Thursday 08:30 for the week that ended on Saturday), EIA spot prices (within a week).
+16:15; a moment that falls on a weekend or a federal holiday is that of the next business day. They cover the late end of the
+calendars: BLS Employment Situation (first Friday, at the latest the 10th), BLS CPI (the 10th to 18th), BEA GDP advance estimate
+(25th to 30th of the month after), Federal Reserve H.15 (next business day 16:15), H.6 (fourth Tuesday), DOL weekly claims
+(Thursday 08:30 for the week that ended on Saturday), EIA spot prices (within a week). Monthly averages of daily rates come on the
+first business day of the next month at the earliest, and are taken as known on its third day or the business day after it.
+
+When the government was shut down in the winter of 1995, the autumn of 2013, the winter of 2018 and the autumn of 2025, figures
+came later; `_LATE` has those of the series named here (BLS, "Revised news release dates following the 2025 lapse in
+appropriations" and its 2013 and 1996 archives of news releases; BEA, archives of GDP news releases). Of every other series,
+and of any lapse since, the moment stays the usual one and may be too early: it is an assumption, and the rows say so.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from functools import cache
 
 import polars as pl
 
@@ -34,12 +43,14 @@ class Release:
     clock : New York
     unit : of the values; none = not known
     revised : what was first published is changed later
+    late : day of a figure → when it came out, where that was later than usual
     """
 
     days: int
     clock: time = time(18)
     unit: str | None = None
     revised: bool = True
+    late: Mapping[date, date] = field(default_factory=dict)
 
 
 _MORNING = time(8, 30)
@@ -51,14 +62,31 @@ _DEFAULT = {
     "annual": Release(120),
     "irregular": Release(1),
 }
+_LATE: dict[str, dict[date, date]] = {
+    "cpi": {
+        date(1995, 12, 1): date(1996, 2, 1), date(1996, 1, 1): date(1996, 2, 28),
+        date(2013, 9, 1): date(2013, 10, 30), date(2013, 10, 1): date(2013, 11, 20),
+        date(2025, 9, 1): date(2025, 10, 24), date(2025, 10, 1): date(2025, 12, 18), date(2025, 11, 1): date(2025, 12, 18),
+    },
+    "employment": {
+        date(1995, 12, 1): date(1996, 1, 19), date(2013, 9, 1): date(2013, 10, 22),
+        date(2025, 9, 1): date(2025, 11, 20), date(2025, 10, 1): date(2025, 12, 16), date(2025, 11, 1): date(2025, 12, 16),
+        date(2026, 1, 1): date(2026, 2, 11),
+    },
+    "claims": {date(2025, 9, 27) + timedelta(weeks=week): date(2025, 11, 20) for week in range(7)},
+    "gdp": {
+        date(1995, 10, 1): date(1996, 2, 23), date(2013, 7, 1): date(2013, 11, 7), date(2018, 10, 1): date(2019, 2, 28),
+        date(2025, 7, 1): date(2025, 12, 23), date(2025, 10, 1): date(2026, 2, 20),
+    },
+}
 _SERIES = {
-    "CPIAUCSL": Release(18, _MORNING, "index 1982-84 = 100, seasonally adjusted"),
-    "CPILFESL": Release(18, _MORNING, "index 1982-84 = 100, seasonally adjusted"),
-    "UNRATE": Release(10, _MORNING, "percent"),
-    "PAYEMS": Release(10, _MORNING, "thousands of persons"),
-    "SAHMREALTIME": Release(10, _MORNING, "percentage points"),
-    "ICSA": Release(6, _MORNING, "persons a week"),
-    "GDP": Release(30, _MORNING, "billions of dollars, annual rate"),
+    "CPIAUCSL": Release(18, _MORNING, "index 1982-84 = 100, seasonally adjusted", late=_LATE["cpi"]),
+    "CPILFESL": Release(18, _MORNING, "index 1982-84 = 100, seasonally adjusted", late=_LATE["cpi"]),
+    "UNRATE": Release(10, _MORNING, "percent", late=_LATE["employment"]),
+    "PAYEMS": Release(10, _MORNING, "thousands of persons", late=_LATE["employment"]),
+    "SAHMREALTIME": Release(10, _MORNING, "percentage points", late=_LATE["employment"]),
+    "ICSA": Release(6, _MORNING, "persons a week", late=_LATE["claims"]),
+    "GDP": Release(30, _MORNING, "billions of dollars, annual rate", late=_LATE["gdp"]),
     "M2SL": Release(28, time(13), "billions of dollars"),
     "FEDFUNDS": Release(3, time(18), "percent", revised=False),
     "T10Y2YM": Release(3, time(18), "percentage points", revised=False),
@@ -120,11 +148,32 @@ def at(day: pl.Expr, clock: time) -> pl.Expr:
     return local.dt.convert_time_zone("UTC").cast(STAMP)
 
 
+@cache
+def federal_holidays() -> tuple[date, ...]:
+    """Days on which federal offices are closed, 1800 to 2200, as today's law has them (5 U.S.C. 6103); a holiday on a Saturday is
+    kept on the Friday before, one on a Sunday on the Monday after. Of years before a holiday was introduced it is kept too."""
+    found = []
+    for year in range(1800, 2201):
+        for month, day in ((1, 1), (6, 19), (7, 4), (11, 11), (12, 25)):
+            fixed = date(year, month, day)
+            found += [fixed, fixed + timedelta(days={5: -1, 6: 1}.get(fixed.weekday(), 0))]
+        for month, weekday, place in ((1, 0, 3), (2, 0, 3), (9, 0, 1), (10, 0, 2), (11, 3, 4)):
+            first = date(year, month, 1)
+            found.append(first + timedelta(days=(weekday - first.weekday()) % 7 + 7 * (place - 1)))
+        last = date(year, 5, 31)
+        found.append(last - timedelta(days=last.weekday()))
+    return tuple(sorted(set(found)))
+
+
 def assumed_release(day: pl.Expr, frequency: str, release: Release, now: datetime) -> pl.Expr:
-    """When a figure is assumed to have come out; at the latest when the file that holds it reached us."""
+    """When a figure is assumed to have come out: on a business day, and at the latest when the file that holds it reached us."""
     if frequency == "daily":
-        out = at(day.dt.add_business_days(release.days, roll="forward"), release.clock)
+        days, first = release.days, day
     else:
-        out = at(period_end(day, frequency).dt.offset_by(f"{release.days - 1}d"), release.clock)
+        days, first = 0, period_end(day, frequency).dt.offset_by(f"{release.days - 1}d")
+    out = at(first.dt.add_business_days(days, holidays=federal_holidays(), roll="forward"), release.clock)
+    if release.late:
+        late = day.replace_strict(dict(release.late), default=None, return_dtype=pl.Date)
+        out = pl.max_horizontal(out, at(late, release.clock))
     ts = midnight(period_end(day, frequency))
     return pl.max_horizontal(ts, pl.min_horizontal(out, pl.lit(now).cast(STAMP)))

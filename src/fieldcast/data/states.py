@@ -188,7 +188,8 @@ def reinstate(db: Database, instrument: str, at: datetime) -> StateChange:
     if before is None or before.state is not State.RETIRED:
         found = "never judged" if before is None else str(before.state)
         raise ConflictError(f"expected {instrument} to be retired, found it {found}")
-    return _write(db, StateChange(instrument, _after(before, instrument, at), State.QUARANTINED, before.score, (Reason.REINSTATED,)))
+    moment = _after(before, instrument, at)
+    return _write(db, StateChange(instrument, moment, State.QUARANTINED, before.score, (Reason.REINSTATED,)))
 
 
 def state_of(db: Database, instrument: str, as_of: datetime | None = None) -> StateChange | None:

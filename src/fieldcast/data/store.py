@@ -33,9 +33,9 @@ class AppendResult:
     Parameters
     ----------
     rows_added : bars that were not stored before
-    rows_restated : bars whose values changed; the old version stays readable as of an earlier moment
+    rows_restated : further versions of stored rows; the old version stays readable as of an earlier moment
     rows_unchanged : bars that were stored with the same values
-    rows_superseded : rows equal to an older version that a later restatement replaced; nothing is written for them
+    rows_superseded : rows of an older version that a later one replaced; nothing is written for them
     files : what was written, relative to the data folder
     """
 

@@ -3,8 +3,10 @@
 Each member must have a row for each of its last 1,260 sessions (five years of an exchange), on its own calendar, up to the newest
 session whose figures are due. `verify_universe` counts. Without `strict` at most `LAX` of the required sessions may be without a
 row (beyond what the member's source may leave out), newest ones included, where older rows make up for them: a history that
-ended fails. `strict` refuses every hole and every late session. `plan_repairs` names every range that is missing; `plan_update` the newest ones alone. A plan is a list of (instrument,
-first, last): fetch those days, import the files, verify again.
+ended fails. `strict` refuses every hole and every late session.
+
+`plan_repairs` names every range that is missing; `plan_update` the newest ones alone. A plan is a list of (instrument, first,
+last): fetch those days, import the files, verify again.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 FILE = re.compile(r"(?P<as_of>\d{8}T\d{12}Z)-(?P<prefix>[0-9a-f]{16})\.parquet")
 STAMP = "%Y%m%dT%H%M%S%fZ"
 _FOOTER = b"fieldcast"
-_STORING = ("_stored.py", "store.py")
+_STORING = ("_place.py", "_stored.py", "store.py")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@
 
 A version is never changed. It is written to a temporary name, synced and renamed; only then does `latest.json` move to it, in one
 rename. A reader that comes in between sees the version before, whole, and never a mixture; a writer that is killed leaves at most
-a file that nothing points to, which the next write removes. One process writes to a place at a time, the second is refused.
+a file that nothing points to, which no reader is given and the next write removes. One process writes to a place at a time, the
+second is refused. Where the pointer is lost or damaged, the next write takes the newest whole file for the latest version.
 
 Lineage stands in the footer of each file: the set with its version and the hash of its columns' declarations, the hash of the
 code that computed them, the content hash of the bars (and of VIX) they were computed from, and `as_of`.
@@ -18,22 +19,18 @@ fresh until Monday's close, 6.5 hours behind after it, and stale after Tuesday's
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 
+from fieldcast.data._content import content_sha256
 from fieldcast.data.store import Store
 from fieldcast.features._compute import compute
+from fieldcast.features._place import LATEST, Pointer, adopted, files_of, pointer_of, replace_file, sweep, writing
 from fieldcast.features._registry import registry_hash
 from fieldcast.features._stored import (
-    FILE,
     STAMP,
     FeatureLineage,
     FeatureSet,
@@ -42,7 +39,6 @@ from fieldcast.features._stored import (
     code_sha256,
     decode,
     encode,
-    stamp_of,
 )
 from fieldcast.ground import (
     Clock,
@@ -52,14 +48,12 @@ from fieldcast.ground import (
     MissingData,
     Reason,
     SystemClock,
-    canonical_json,
     utc,
 )
 from fieldcast.ledger.faults import fail_point
 from fieldcast.market import DAILY, Instrument, file_name, sessions, table_of
 
 FRESH_FOR = timedelta(hours=24)
-LATEST = "latest.json"
 _ATTEMPTS = 5
 
 
@@ -109,22 +103,25 @@ class FeatureStore:
         Raises
         ------
         MissingData : the store has no bars of the instrument (or of VIX), or none was known at `as_of`
-        InvalidInput : see `fieldcast.features.compute`
+        InvalidInput : `as_of` is later than now; see `fieldcast.features.compute`
         ConflictError : the version would be older than the latest, or another process is writing here
         """
         interval = table_of(table).interval
         if interval is None or table_of(table).kind != "bars":
             raise InvalidInput(f"expected a table of bars, found {table!r}")
-        as_of = self._clock.now() if as_of is None else utc(as_of)
+        now = self._clock.now()
+        as_of = now if as_of is None else utc(as_of)
+        if as_of > now:
+            raise InvalidInput(f"expected features as of now ({now.isoformat()}) or before, found {as_of.isoformat()}")
         bars = store.read(instrument.id, table=table, as_of=as_of, dataset=dataset)
         if bars.is_empty():
             raise MissingData(f"expected bars of {instrument.id} known at {as_of.isoformat()}, found none")
-        inputs = {instrument.id: store.content_hash(instrument.id, table=table, as_of=as_of, dataset=dataset)}
+        inputs = {instrument.id: content_sha256(bars, table_of(table))}
         simulated = any(item.simulated for item in store.lineage(instrument.id, table=table, dataset=dataset))
         of_vix = None
         if vix is not None:
             of_vix = store.read(vix.id, table=table, as_of=as_of)
-            inputs[vix.id] = store.content_hash(vix.id, table=table, as_of=as_of)
+            inputs[vix.id] = content_sha256(of_vix, table_of(table))
             simulated = simulated or any(item.simulated for item in store.lineage(vix.id, table=table))
         found = compute(bars, feature_set.blocks, of_vix)
         lineage = FeatureLineage(
@@ -147,18 +144,18 @@ class FeatureStore:
         folder = self._folder(lineage.feature_set, lineage.instrument, lineage.interval)
         data = encode(table, lineage)
         name = f"{utc(lineage.as_of).strftime(STAMP)}-{hashlib.sha256(data).hexdigest()[:16]}.parquet"
-        with _writing(folder):
-            _sweep(folder)
-            latest = _pointer(folder)
-            if latest is not None and datetime.fromisoformat(latest["as_of"]) > lineage.as_of:
+        with writing(folder):
+            latest = adopted(folder)
+            sweep(folder, latest)
+            if latest is not None and latest.as_of > lineage.as_of:
                 raise ConflictError(
-                    f"expected features of {lineage.instrument} as of {latest['as_of']} or later, as the latest are; found "
-                    f"{lineage.as_of.isoformat()}"
+                    f"expected features of {lineage.instrument} as of {latest.as_of.isoformat()} or later, as the latest are; "
+                    f"found {lineage.as_of.isoformat()}"
                 )
-            _replace(folder / name, data)
+            replace_file(folder / name, data)
             fail_point("features:after:file")
-            pointer = {"file": name, "as_of": utc(lineage.as_of).isoformat(), "sha256": hashlib.sha256(data).hexdigest()}
-            _replace(folder / LATEST, canonical_json(pointer).encode())
+            pointer = Pointer(name, utc(lineage.as_of), hashlib.sha256(data).hexdigest())
+            replace_file(folder / LATEST, pointer.to_bytes())
             fail_point("features:after:pointer")
             self._prune(folder, name)
         return StoredFeatures(table, lineage, folder / name)
@@ -179,20 +176,16 @@ class FeatureStore:
         IntegrityError : it is damaged, or is not of this version of the set
         """
         folder = self._folder(feature_set.name, instrument.id, interval)
-        for attempt in range(_ATTEMPTS):
-            pointer = _pointer(folder)
+        for _ in range(_ATTEMPTS):
+            pointer = pointer_of(folder)
             if pointer is None:
                 raise MissingData(
                     f"expected features {feature_set.name} of {instrument.id} at {interval}, found none; compute them first"
                 )
-            try:
-                return decode(folder / pointer["file"], pointer["sha256"], feature_set)
-            except FileNotFoundError:       # removed by writers that were `keep` versions ahead meanwhile
-                if attempt == _ATTEMPTS - 1 or _pointer(folder) == pointer:
-                    raise IntegrityError(
-                        f"expected the file {pointer['file']} that {LATEST} points to in {folder}, found none; compute them again"
-                    ) from None
-        raise AssertionError("unreachable")
+            found = _pointed(folder, pointer, feature_set)
+            if found is not None:
+                return found
+        raise ConflictError(f"expected the latest file of {folder} to stay while it is read, found it removed; read it again")
 
     def fresh(
         self, instrument: Instrument, feature_set: FeatureSet, interval: str = "1d", *, max_age: timedelta = FRESH_FOR
@@ -216,32 +209,61 @@ class FeatureStore:
         return found
 
     def versions(self, instrument: Instrument, feature_set: FeatureSet, interval: str = "1d") -> tuple[datetime, ...]:
-        """`as_of` of every version on disk, ascending."""
+        """`as_of` of every version on disk that was published, ascending.
+
+        Raises
+        ------
+        IntegrityError : the pointer that says which was the last is damaged
+        """
         folder = self._folder(feature_set.name, instrument.id, interval)
-        found = [FILE.fullmatch(path.name) for path in folder.glob("*.parquet")]
-        return tuple(sorted({stamp_of(match["as_of"]) for match in found if match is not None}))
+        pointer = pointer_of(folder)
+        return tuple(sorted({as_of for as_of, _ in files_of(folder) if pointer is not None and as_of <= pointer.as_of}))
 
     def at(
         self, instrument: Instrument, feature_set: FeatureSet, as_of: datetime, interval: str = "1d"
     ) -> StoredFeatures:
-        """The newest version whose `as_of` is not after the one asked for.
+        """The newest published version whose `as_of` is not after the one asked for.
 
         Raises
         ------
         MissingData : there is none
-        IntegrityError : it is damaged, or is not of this version of the set
+        IntegrityError : it (or the pointer) is damaged, or it is not of this version of the set
+        ConflictError : writers removed it again and again while it was read
         """
         folder = self._folder(feature_set.name, instrument.id, interval)
-        wanted = [
-            path for path in sorted(folder.glob("*.parquet"))
-            if (match := FILE.fullmatch(path.name)) and stamp_of(match["as_of"]) <= utc(as_of)
-        ]  # fmt: skip
-        if not wanted:
-            raise MissingData(f"expected features {feature_set.name} of {instrument.id} as of {as_of.isoformat()}, found none")
-        return decode(wanted[-1], None, feature_set)
+        for _ in range(_ATTEMPTS):
+            pointer = pointer_of(folder)
+            if pointer is not None and pointer.as_of <= utc(as_of):
+                found = _pointed(folder, pointer, feature_set)
+                if found is not None:
+                    return found
+                continue
+            # what is older than the pointer's version was published, and nothing is written there any more
+            older = [path for stamp, path in files_of(folder) if stamp <= utc(as_of)] if pointer is not None else []
+            if not older:
+                raise MissingData(
+                    f"expected features {feature_set.name} of {instrument.id} as of {as_of.isoformat()}, found none published"
+                )
+            try:
+                return decode(older[-1], None, feature_set)
+            except FileNotFoundError:       # a writer that is `keep` versions ahead removed it meanwhile
+                continue
+        raise ConflictError(f"expected files of {folder} to stay while they are read, found them removed; read them again")
 
     def _folder(self, name: str, instrument: str, interval: str) -> Path:
         return self.root / name / file_name(instrument) / interval
+
+
+def _pointed(folder: Path, pointer: Pointer, feature_set: FeatureSet) -> StoredFeatures | None:
+    """The version that the pointer names; none where writers that were `keep` versions ahead removed it meanwhile."""
+    try:
+        return decode(folder / pointer.file, pointer.sha256, feature_set)
+    except FileNotFoundError:
+        if pointer_of(folder) == pointer:
+            raise IntegrityError(
+                f"expected the file {pointer.file} that {LATEST} points to in {folder}, found none; compute them again"
+            ) from None
+        return None
 
 
 def age_of(last_ts: datetime, calendar: str, now: datetime, interval: str = "1d") -> timedelta:
@@ -259,63 +281,6 @@ def age_of(last_ts: datetime, calendar: str, now: datetime, interval: str = "1d"
 
 def _hours(span: timedelta) -> str:
     return f"{span.total_seconds() / 3600:.1f}"
-
-
-# files --------------------------------------------------------------------------------------------------------------
-
-
-def _pointer(folder: Path) -> dict[str, str] | None:
-    try:
-        text = (folder / LATEST).read_bytes()
-    except FileNotFoundError:
-        return None
-    try:
-        found = json.loads(text)
-        return {name: str(found[name]) for name in ("file", "as_of", "sha256")}
-    except (ValueError, KeyError, TypeError) as error:
-        raise IntegrityError(f"expected {folder / LATEST} to name a file, found {error}; compute the features again") from None
-
-
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    """One writer at a time; the second is refused."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConflictError(f"expected to be the only writer of {folder}, found another at work; try again later") from None
-        yield
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """`data` under its name in one step, durably."""
-    scratch = path.with_name(path.name + ".tmp")
-    with scratch.open("wb") as file:
-        file.write(data)
-        file.flush()
-        fail_point("features:written")
-        os.fsync(file.fileno())
-    scratch.replace(path)
-    handle = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what a killed write left behind: temporary files, and a file as new as the pointer that it does not name."""
-    for leftover in folder.glob("*.tmp"):
-        leftover.unlink()
-    pointer = _pointer(folder)
-    for path in folder.glob("*.parquet"):
-        match = FILE.fullmatch(path.name)
-        if match is None:
-            continue
-        newer = pointer is None or stamp_of(match["as_of"]) >= datetime.fromisoformat(pointer["as_of"])
-        if newer and (pointer is None or path.name != pointer["file"]):
-            path.unlink()
 
 
 __all__ = [

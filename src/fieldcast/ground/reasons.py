@@ -27,6 +27,7 @@ class Reason(StrEnum):
     CLOSE_ONLY = "close_only", "the source gives a close and nothing else"
     OPEN_SYNTHETIC = "open_synthetic", "opens copy the previous close in this year: no fill, no feature may use them"
     VOLUME_NOT_REPORTED = "volume_not_reported", "the source gave no volume for this row"
+    VOLUME_UNREADABLE = "volume_unreadable", "the source's volume is no finite number; the bar is kept and its volume unknown"
     PRICE_MISSING = "price_missing", "a price is null or not a number"
     PRICE_NOT_POSITIVE = "price_not_positive", "a price is zero or negative"
     PRICE_NOT_FINITE = "price_not_finite", "a price is infinite"

@@ -82,3 +82,16 @@ class StoreChange(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     number: Mapped[int] = mapped_column(BigInteger)
+
+
+class StoreLease(Base):
+    """One row: who writes to a store in a bucket. Held while `token` is not empty and `until` has not passed."""
+
+    __tablename__ = "store_lease"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    token: Mapped[str]  # of one write; empty where nobody writes
+    host: Mapped[str]  # digest of the machine's name
+    name: Mapped[str]  # the machine's name
+    pid: Mapped[int]
+    until: Mapped[datetime]

@@ -3,7 +3,7 @@
 from fieldcast.ledger._base import Base
 from fieldcast.ledger._tables_audit import AuditLog
 from fieldcast.ledger._tables_cycle import CycleMeta, Decision
-from fieldcast.ledger._tables_market import Instrument, StoreChange, StoreDelivery, StoreFile, StoreSpan
+from fieldcast.ledger._tables_market import Instrument, StoreChange, StoreDelivery, StoreFile, StoreLease, StoreSpan
 from fieldcast.ledger._tables_reference import ImportLog, InstrumentState, Membership, TickerAlias
 from fieldcast.ledger._tables_science import Evidence, GateResultRow, Packet, Trial
 from fieldcast.ledger._tables_trading import CashMovement, Fill, Intent, NavSnapshot, Order
@@ -28,6 +28,7 @@ __all__ = [
     "StoreChange",
     "StoreDelivery",
     "StoreFile",
+    "StoreLease",
     "StoreSpan",
     "TickerAlias",
     "Trial",

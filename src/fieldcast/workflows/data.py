@@ -27,7 +27,7 @@ from fieldcast.data.rules import SEVERITY
 from fieldcast.data.states import State, judge, record_state, reinstate, retire, state_of
 from fieldcast.data.store import between
 from fieldcast.data.vendor_faults import FaultReport, find_faults
-from fieldcast.ground import InvalidInput, Shown, write_whole
+from fieldcast.ground import InvalidInput, MissingData, Shown, write_whole
 from fieldcast.market import DAILY, DECISION_DELAY, Instrument, table_of
 from fieldcast.workflows.repairs import known_actions
 from fieldcast.workflows.workspace import Workspace
@@ -174,10 +174,12 @@ def show_data(
 
     Raises
     ------
-    InvalidInput : a chart or adjusted prices of a table that holds no bars
-    MissingData : no rows
+    InvalidInput : a chart or adjusted prices of a table that holds no bars; `first` after `last`
+    MissingData : no rows at all, none in the range, or none known at that moment; no corporate actions to adjust by
     """
     kind = table_of(table)
+    if first is not None and last is not None and first > last:
+        raise InvalidInput(f"expected first at or before last, found {first} and {last}")
     if kind.kind != "bars" and plot is not None:
         raise InvalidInput(f"expected a table of bars to plot, such as bars/1d, found {table}")
     if adjust not in get_args(Mode):
@@ -187,12 +189,30 @@ def show_data(
     else:
         found = read_adjusted(workspace.store, instrument, cast("Mode", adjust), as_of=as_of, table=table, dataset=dataset)
         found = between(found, first, last)
+    if found.is_empty():
+        raise _nothing_there(workspace, instrument, table, dataset, as_of)
     lineage = workspace.store.lineage(instrument, table=table, dataset=dataset)
     simulated = lineage[0].simulated
     prices = "prices as the source adjusted them" if lineage[0].adjustment == "adjusted_only" else f"{adjust} prices"
     if plot is not None:
         _write_chart(workspace, found, instrument, f"{instrument}, {table}, {prices}", simulated, plot)
     return DataShown(instrument, table, prices if kind.kind in PRICED else "", simulated, found.height, found.tail(rows), plot)
+
+
+def _nothing_there(
+    workspace: Workspace, instrument: str, table: str, dataset: str | None, as_of: datetime | None
+) -> MissingData:
+    """What to say where the rows that were asked for are none: what there is."""
+    known = workspace.store.read(instrument, table=table, as_of=as_of, dataset=dataset, columns=["ts"])["ts"]
+    if known.is_empty():
+        first: datetime = workspace.store.read(instrument, table=table, dataset=dataset)["available_at"].sort()[0]
+        return MissingData(
+            f"expected rows of {instrument} ({table}) known at {as_of}, found none; the first of them became known at {first}"
+        )
+    days: list[date] = known.sort().dt.date().to_list()
+    return MissingData(
+        f"expected rows of {instrument} ({table}) in that range, found none; there are rows from {days[0]} to {days[-1]}"
+    )
 
 
 def _write_chart(

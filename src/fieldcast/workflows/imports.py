@@ -149,7 +149,8 @@ def import_data(
     )
     said = _said(options, format=format, instrument=instrument, calendar=calendar, currency=currency, tick=tick, dataset=dataset)
     paths, unknown = _expanded(named, format)
-    fresh = [path for path in paths if again or not _is_stored(workspace, path, said)]
+    held = set(workspace.store.datasets()["dataset"])       # a log of files whose rows were lost since counts for nothing
+    fresh = [path for path in paths if again or _home(workspace, path, said) not in held]
     describe = _Described(workspace.ledger, None if kind is None else _kind(kind))
 
     def storing(reports: list[SourceReport]) -> None:
@@ -238,9 +239,9 @@ def _may_be_known(path: Path) -> bool:
     return any(format.recognises(sample) for format in FORMATS.values())
 
 
-def _is_stored(workspace: Workspace, path: Path, said: str) -> bool:
-    """True where this file was imported before; one that cannot be read is left for the import to refuse."""
-    return path.is_file() and imported_before(workspace.ledger, Source(path).sha256, _place(path, said))
+def _home(workspace: Workspace, path: Path, said: str) -> str | None:
+    """The dataset that this file was imported to before; one that cannot be read is left for the import to refuse."""
+    return imported_before(workspace.ledger, Source(path).sha256, _place(path, said)) if path.is_file() else None
 
 
 def _place(path: Path, said: str) -> str:

@@ -10,6 +10,7 @@ from fieldcast.data import Source
 from fieldcast.data.membership import import_membership
 from fieldcast.data.tickers import import_map_files
 from fieldcast.ground import Shown
+from fieldcast.market import Instrument, Kind
 from fieldcast.workflows.workspace import Workspace
 
 
@@ -43,8 +44,9 @@ def import_members(
 
     Raises
     ------
-    InvalidInput : a file is not of that layout
+    InvalidInput : a file is not of that layout, or `index` is no id
     """
+    Instrument(id=index, kind=Kind.INDEX)  # refuses what is no id
     result = import_membership(workspace.ledger, index, Source(ranges), None if changes is None else Source(changes))
     counts = {
         "spans": len(result.spans),

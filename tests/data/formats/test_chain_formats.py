@@ -87,7 +87,9 @@ def test_on_the_last_day_a_contract_lives_until_the_close(bring):
     row = found.row(0, named=True)
     assert row["contract_id"] == "AAPL  240104C00190000"
     assert row["expiry_ts"] == datetime(2024, 1, 4, 21, tzinfo=UTC)
-    assert row["ts"] == row["available_at"] == datetime(2024, 1, 4, 17, 27, 2, tzinfo=UTC)  # the newest trade
+    assert row["ts"] == datetime(2024, 1, 4, 17, 27, 2, tzinfo=UTC)  # the newest trade
+    assert found["available_at"].to_list() == [NOW, NOW]  # a quote may be of any moment until the file came
+    assert store.read("XNAS:AAPL", table="chains", as_of=datetime(2024, 1, 4, 18, tzinfo=UTC)).is_empty()
     assert row["oi_available_at"] == datetime(2024, 1, 4, 14, 30, tzinfo=UTC)  # counted the night before
     assert (row["exercise_style"], row["settlement"], row["multiplier"], row["right"]) == ("american", "PM", 100.0, "call")
     assert "availability_assumed" in row["reasons"]

@@ -7,15 +7,17 @@ import json
 import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
 
 from fieldcast.data import MemoryStore
 from fieldcast.data.formats import Options, Source, _bar_files, format_of
+from fieldcast.data.formats._moments import moments
 from fieldcast.data.importing import import_source
 from fieldcast.ground import InvalidInput, Reason
-from fieldcast.market import default_instrument, has_reason
+from fieldcast.market import Kind, default_instrument, has_reason
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 MILLIS = 1709251200000      # 2024-03-01 00:00 UTC
@@ -54,7 +56,8 @@ HEADER = "open_time,open,high,low,close,volume,close_time,quote_volume,count,tak
 
 def test_klines_of_the_archive_and_of_either_clock_are_the_same_bars(tmp_path):
     plain = _imported(_write(tmp_path / "a", "BTCUSDT-1m-2024-03-01.csv", *(_kline(n) for n in range(5))))[0]
-    headed = _imported(_write(tmp_path / "b", "BTCUSDT-1m-2024-03-01.csv", HEADER, *(_kline(n, 1000) for n in range(5))))[0]
+    header = HEADER.replace("open_time", "open_time_ms").replace("close_time", "close_time_ms")      # as the REST service has it
+    headed = _imported(_write(tmp_path / "b", "BTCUSDT-1m-2024-03-01.csv", header, *(_kline(n, 1000) for n in range(5))))[0]
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("BTCUSDT-1m-2024-03-01.csv", "\n".join(_kline(n) for n in range(5)))
@@ -65,6 +68,38 @@ def test_klines_of_the_archive_and_of_either_clock_are_the_same_bars(tmp_path):
     first = _only(plain).row(0, named=True)
     assert first["ts"] == first["available_at"] == datetime(2024, 3, 1, 0, 1, tzinfo=UTC)
     assert [first[name] for name in ("open", "high", "low", "close", "volume")] == [100.0, 102.0, 99.0, 101.0, 2.5]
+
+
+def test_klines_of_the_futures_archive_are_never_spot(tmp_path):
+    lines = [_kline(n) for n in range(5)]
+    name = "BTCUSDT-1m-2024-03-01.csv"
+    usual = [
+        _write(tmp_path / "futures" / "um" / "daily" / "klines", name, *lines),      # by its folder
+        _write(tmp_path / "headed", name, HEADER, *lines),                           # by its header
+    ]
+    for path in usual:
+        store, report = _imported(path)
+        assert _only(store)["instrument"].unique().to_list() == ["BINANCE:BTCUSDT-PERP"]
+        assert report.instruments[0].kind is Kind.FUTURE
+        assert _only(store)["volume"].unique().to_list() == [2.5]
+    coin = _write(tmp_path / "futures" / "cm" / "daily", "BTCUSD_PERP-1m-2024-03-01.csv", HEADER, *lines)
+    rows = _only(_imported(coin)[0])
+    assert rows["instrument"].unique().to_list() == ["BINANCE:BTCUSD-PERP"]
+    assert rows["volume"].unique().to_list() == [250.0]      # contracts stand in the column of the volume
+    with pytest.raises(InvalidInput, match="contract that expires"):
+        _imported(_write(tmp_path, "BTCUSDT_230630-1m-2024-03-01.csv", HEADER, *lines))
+    with pytest.raises(InvalidInput, match="nothing was traded"):
+        _imported(_write(tmp_path / "futures" / "um" / "markPriceKlines", name, HEADER, *lines))
+
+
+def test_a_vendor_s_doubled_hour_follows_the_order_of_its_rows():
+    """The clocks of New York went back on 2024-11-03 at 06:00 UTC."""
+    times = [datetime(2024, 11, 3, 4, tzinfo=UTC) + timedelta(minutes=20 * n) for n in range(12)]
+    del times[7], times[4]      # a quiet spell in either hour: some times stand once
+    wall = pl.Series([f"{time.astimezone(ZoneInfo('America/New_York')):%Y-%m-%d %H:%M:%S}" for time in times])
+    assert moments(wall, "America/New_York").to_list() == times
+    assert moments(wall.reverse(), "America/New_York").to_list() == times[::-1]
+    assert moments(wall.head(5), "America/New_York").to_list() == times[:5]      # one hour alone is the earlier
 
 
 def test_a_bar_that_is_not_over_is_not_stored_and_a_last_bar_is_marked(tmp_path):

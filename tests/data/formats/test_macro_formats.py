@@ -12,6 +12,7 @@ from fieldcast.data import MemoryStore
 from fieldcast.data.formats import Options
 from fieldcast.data.importing import import_source
 from fieldcast.data.macro import read_macro
+from fieldcast.data.releases import federal_holidays
 from fieldcast.ground import InvalidInput, MissingData, Reason
 from fieldcast.market import default_instrument
 
@@ -42,7 +43,7 @@ def test_a_month_ends_when_it_ends_and_is_known_weeks_later(bring, header):
         datetime(2024, 4, 1, 4, tzinfo=UTC),
     ]  # New York's midnight
     assert rows["available_at"].to_list() == [
-        datetime(2024, 2, 18, 13, 30, tzinfo=UTC),
+        datetime(2024, 2, 20, 13, 30, tzinfo=UTC),      # the 18th is a Sunday, the 19th Washington's birthday
         datetime(2024, 4, 18, 12, 30, tzinfo=UTC),
     ]
     assert rows["reasons"].to_list() == ["availability_assumed,latest_vintage"] * 2
@@ -58,7 +59,15 @@ def test_a_month_ends_when_it_ends_and_is_known_weeks_later(bring, header):
         ("DGS10", ("2024-01-04", "2024-01-05"), "2024-01-06T05:00", "2024-01-08T23:00"),  # Friday; Monday evening
         ("ICSA", ("2024-01-06", "2024-01-13"), "2024-01-14T05:00", "2024-01-19T13:30"),
         ("GDP", ("2024-01-01", "2024-04-01"), "2024-07-01T04:00", "2024-07-30T12:30"),
-        ("SOMETHING", ("2024-01-01", "2024-02-01"), "2024-03-01T05:00", "2024-04-14T22:00"),
+        ("SOMETHING", ("2024-01-01", "2024-02-01"), "2024-03-01T05:00", "2024-04-15T22:00"),      # 14 April is a Sunday
+        ("FEDFUNDS", ("2024-07-01", "2024-08-01"), "2024-09-01T04:00", "2024-09-03T22:00"),     # 2 September is Labor Day
+        ("T10Y2YM", ("2020-11-01", "2020-12-01"), "2021-01-01T05:00", "2021-01-04T23:00"),     # a holiday and a weekend first
+        ("DGS10", ("2023-11-08", "2023-11-09"), "2023-11-10T05:00", "2023-11-13T23:00"),       # Veterans Day, kept on Friday
+        ("CPIAUCSL", ("2013-08-01", "2013-09-01"), "2013-10-01T04:00", "2013-10-30T12:30"),    # the government was shut down
+        ("PAYEMS", ("2025-08-01", "2025-09-01"), "2025-10-01T04:00", "2025-11-20T13:30"),
+        ("ICSA", ("2025-09-27", "2025-10-04"), "2025-10-05T04:00", "2025-11-20T13:30"),
+        ("ICSA", ("2025-11-08", "2025-11-15"), "2025-11-16T05:00", "2025-11-21T13:30"),
+        ("GDP", ("2018-07-01", "2018-10-01"), "2019-01-01T05:00", "2019-02-28T13:30"),
         ("YEARLY", ("2022-01-01", "2023-01-01"), "2024-01-01T05:00", "2024-04-29T22:00"),
     ],
 )
@@ -67,6 +76,16 @@ def test_every_frequency_has_its_period_and_its_lag(bring, series, dates, end, k
     row = store.read(f"FRED:{series}", table="macro").row(-1, named=True)
     assert (row["ts"], row["available_at"]) == tuple(datetime.fromisoformat(f"{text}:00Z") for text in (end, known))
     assert row["available_at"] > row["ts"]
+
+
+def test_federal_holidays_are_kept_on_business_days():
+    held = {day for day in federal_holidays() if day.year == 2021}
+    assert held - {date(2021, 12, 31)} == {
+        date(2021, 1, 1), date(2021, 1, 18), date(2021, 2, 15), date(2021, 5, 31), date(2021, 6, 18), date(2021, 6, 19),
+        date(2021, 7, 4), date(2021, 7, 5), date(2021, 9, 6), date(2021, 10, 11), date(2021, 11, 11), date(2021, 11, 25),
+        date(2021, 12, 24), date(2021, 12, 25),
+    }
+    assert date(2021, 12, 31) in held       # new year's day of 2022 is a Saturday
 
 
 def test_what_a_file_holds_was_known_when_it_came(bring):

@@ -77,8 +77,9 @@ def test_a_dividend_that_cannot_be_read_is_no_zero(bring):
     report, store = bring(tiingo(SPELLINGS[0]).replace(",0.01,", ",a lot,"))
     assert report.removed == {Reason.ROW_UNREADABLE: 1}
     assert store.read("XNAS:NVDA", table="actions")["action"].to_list() == ["split"]
-    with pytest.raises(InvalidInput, match="actions"):
-        bring(tiingo(SPELLINGS[0]).replace(",10.0\n", ",-10.0\n").replace(",0.01,", ",0.0,"))
+    report, store = bring(tiingo(SPELLINGS[0]).replace(",10.0\n", ",-10.0\n").replace(",0.01,", ",0.0,"))
+    assert report.removed == {Reason.VALUE_NOT_POSITIVE: 1}
+    assert store.datasets()["table"].to_list() == ["bars/1d"]
 
 
 def test_a_file_of_one_company_needs_to_be_told_which(bring):

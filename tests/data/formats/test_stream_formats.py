@@ -304,3 +304,20 @@ def test_the_real_hyperliquid_stream_is_read_whole(realdata):
     assert {name: count.rows_kept for name, count in report.tables.items()} == {"depth": 46 * 40, "trades": 64}
     trades = store.read("HYPERLIQUID:BTC-PERP", table="trades")
     assert trades["ts"].min() < trades["available_at"].min() - timedelta(seconds=40)      # repeated from before the subscription
+
+
+@pytest.mark.parametrize(
+    ("exchange", "symbol", "id"),
+    [
+        ("binance-futures", "BTCUSDT", "BINANCE:BTCUSDT-PERP"),
+        ("binance-futures", "BTCUSDT_210326", "BINANCE:BTCUSDT_210326"),
+        ("binance-delivery", "BTCUSD_PERP", "BINANCE:BTCUSD-PERP"),
+        ("binance", "BTCUSDT", "BINANCE:BTCUSDT"),
+    ],
+)
+def test_a_perpetual_future_of_binance_has_one_id_whoever_recorded_it(tmp_path, exchange, symbol, id):
+    lines = [f"{exchange},{symbol},{MILLIS * 1000 + n},{MILLIS * 1000 + n + 9},{n},buy,100.5,2" for n in range(3)]
+    path = tmp_path / "trades.csv"
+    path.write_text("\n".join(["exchange,symbol,timestamp,local_timestamp,id,side,price,amount", *lines]))
+    report = import_source(path, Options(now=NOW), store=MemoryStore())
+    assert [instrument.id for instrument in report.instruments] == [id]

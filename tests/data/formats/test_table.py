@@ -20,6 +20,7 @@ NOW = datetime(2026, 11, 1, tzinfo=UTC)
 SPY = default_instrument("ARCX:SPY", Kind.ETF)
 VIX = default_instrument("XCBO:VIX", Kind.INDEX)
 BITCOIN = default_instrument("CRYP:BTC", Kind.CRYPTO)
+UNPROVEN = Reason.LAST_BAR_UNPROVEN
 YORK = "America/New_York"
 
 
@@ -141,7 +142,7 @@ def test_times_at_every_close_and_no_open_contradict_a_start(bring):
         bring(text(ends))
     report, _ = bring(text(ends), stamp="end")
     assert Reason.OUTSIDE_HOURS not in report.flagged
-    assert bring(text(ends), stamp="start")[0].flagged == {Reason.OUTSIDE_HOURS: 3}  # a person may insist
+    assert bring(text(ends), stamp="start")[0].flagged == {Reason.OUTSIDE_HOURS: 3, UNPROVEN: 1}  # a person may insist
 
 
 def test_times_without_a_zone_are_refused_until_it_is_given(bring):
@@ -190,9 +191,9 @@ def test_unix_times_are_read_by_their_digits(bring, step):
 def test_bars_outside_the_session_are_kept_and_flagged(bring):
     report, store = bring(text(bars(OPEN - timedelta(minutes=10), 30)))
     found = store.read("ARCX:SPY", table="bars/1m")
-    assert report.flagged == {Reason.OUTSIDE_HOURS: 10}
+    assert report.flagged == {Reason.OUTSIDE_HOURS: 10, UNPROVEN: 1}
     assert found.filter(has_reason("outside_hours"))["ts"].max() == OPEN
-    assert bring(text(bars(OPEN, 30)), instrument=BITCOIN)[0].flagged == {}
+    assert bring(text(bars(OPEN, 30)), instrument=BITCOIN)[0].flagged == {UNPROVEN: 1}
 
 
 def test_an_hourly_bar_that_begins_in_the_session_ends_with_it(bring):
@@ -203,16 +204,106 @@ def test_an_hourly_bar_that_begins_in_the_session_ends_with_it(bring):
 
 def test_the_running_minute_at_the_end_of_a_file_is_no_bar(bring):
     stub = f"{OPEN + timedelta(minutes=30):%Y-%m-%d %H:%M:%S}+00:00,100,100,100,100,0"
-    report, store = bring(text([*bars(OPEN, 30), stub]))
-    assert report.removed == {Reason.STUB_BAR: 1}
+    live = OPEN + timedelta(minutes=31, seconds=20)
+    report, store = bring(text([*bars(OPEN, 30), stub]), now=live)
+    assert (report.removed, report.flagged) == ({Reason.STUB_BAR: 1}, {})
     assert store.read("ARCX:SPY", table="bars/1m").height == 30
+    report, store = bring(text([*bars(OPEN, 30), stub]))      # an old file: a quiet minute or a running one
+    assert report.removed == {}
+    assert store.read("ARCX:SPY", table="bars/1m")["reasons"][-1] == "last_bar_unproven,stub_bar,volume_zero"
     quiet = f"{OPEN + timedelta(minutes=15):%Y-%m-%d %H:%M:%S}+00:00,100,100,100,100,0"
     lines = bars(OPEN, 30)
     lines[15] = quiet  # a minute without a trade in the middle is a bar
     assert bring(text(lines))[0].removed == {}
     silent = [line.rsplit(",", 1)[0] + ",0" for line in [*bars(OPEN, 30), stub]]
-    report, _ = bring(text(silent))  # without any volume nothing tells a running minute
-    assert (report.removed, report.flagged) == ({}, {Reason.VOLUME_NOT_REPORTED: 31})
+    assert bring(text(silent))[0].flagged == {Reason.VOLUME_ZERO: 31, Reason.STUB_BAR: 1, UNPROVEN: 1}
+    index = bring(text(silent), instrument=VIX)[0]      # of an index nothing is counted
+    assert (index.removed, index.flagged[Reason.VOLUME_NOT_REPORTED]) == ({}, 31)
+
+
+def test_the_newest_bar_is_marked_until_a_longer_file_settles_it(bring):
+    two = [f"{line},{ticker}" for ticker in ("AA", "BB") for line in bars(OPEN, 20)]
+    _, store = bring(text(two, "time,open,high,low,close,volume,ticker"), instrument=None, venue="XNAS")
+    for ticker in ("XNAS:AA", "XNAS:BB"):
+        rows = store.read(ticker, table="bars/1m")
+        assert rows.filter(has_reason(UNPROVEN))["ts"].to_list() == [rows["ts"].max()]
+    _, store = bring(text(bars(OPEN, 20)), now=datetime(2024, 1, 5, tzinfo=UTC))
+    report, _ = bring(text(bars(OPEN, 25)), store=store, now=datetime(2024, 1, 6, tzinfo=UTC))
+    counts = report.tables["bars/1m"]
+    assert (counts.added, counts.restated, counts.unchanged) == (5, 1, 19)
+    rows = store.read("ARCX:SPY", table="bars/1m")
+    assert rows.filter(has_reason(UNPROVEN))["ts"].to_list() == [rows["ts"].max()]
+    assert rows["volume"].to_list() == [10.0 + n for n in range(25)]
+    before = store.read("ARCX:SPY", table="bars/1m", as_of=datetime(2024, 1, 5, 12, tzinfo=UTC))
+    assert before["volume"].to_list()[:20] == [10.0 + n for n in range(20)]
+    assert before.filter(has_reason(UNPROVEN))["ts"][0] == OPEN + timedelta(minutes=20)
+    assert bring(text(bars(OPEN, 25)), store=store)[0].tables["bars/1m"].restated == 0      # and stays so
+
+
+def test_a_day_is_marked_only_where_the_market_never_closes(bring):
+    assert bring(daily().write_csv())[0].flagged == {}
+    days = [f"2024-01-{day:02d},100,101,99,100,5" for day in range(1, 20)]
+    assert bring(text(days), instrument=BITCOIN)[0].flagged == {UNPROVEN: 1}
+    running = datetime(2024, 1, 19, 15, tzinfo=UTC)
+    report, _ = bring(text(days), instrument=BITCOIN, now=running)      # a running day shows that those before it are over
+    assert (report.removed, report.flagged) == ({Reason.FUTURE_STAMP: 1}, {})
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_the_doubled_hour_is_told_apart_within_each_ticker(bring, newest_first):
+    times = [datetime(2024, 11, 3, 4, tzinfo=UTC) + timedelta(minutes=30 * n) for n in range(10)]
+    local = [time.astimezone(ZoneInfo(YORK)) for time in times]
+    lines = [f"{t:%Y-%m-%d %H:%M:%S},100,101,99,100,{n + 1}" for n, t in enumerate(local)]
+    lines = lines[::-1] if newest_first else lines
+    header, options = "time,open,high,low,close,volume,ticker", {"instrument": None, "venue": "CRYP", "kind": Kind.CRYPTO}
+    grouped = [f"{line},{ticker}" for ticker in ("BTC", "ETH", "SOL") for line in lines]
+    woven = [f"{line},{ticker}" for line in lines for ticker in ("BTC", "ETH", "SOL")]
+    for order in (grouped, woven):
+        report, store = bring(text(order, header), zone=YORK, **options)
+        assert report.removed == {}
+        for ticker in ("BTC", "ETH", "SOL"):
+            found = store.read(f"CRYP:{ticker}", table="bars/30m")
+            assert found["ts"].to_list() == [time + timedelta(minutes=30) for time in times]
+            assert found["volume"].to_list() == [float(n + 1) for n in range(10)]
+
+
+def test_a_zero_volume_stays_a_zero_however_the_file_is_cut(bring):
+    lines = bars(OPEN, 20)
+    lines[:5] = [line.rsplit(",", 1)[0] + ",0" for line in lines[:5]]
+    assert bring(text(lines))[1].read("ARCX:SPY", table="bars/1m")["volume"].to_list()[:5] == [0.0] * 5
+    assert bring(text(lines[:5]))[1].read("ARCX:SPY", table="bars/1m")["volume"].to_list() == [0.0] * 5
+
+
+def test_a_volume_that_is_no_number_is_counted(bring):
+    lines = bars(OPEN, 20)
+    for row, volume in ((3, "2033K"), (7, "inf"), (9, "-"), (11, "")):
+        lines[row] = lines[row].rsplit(",", 1)[0] + f",{volume}"
+    report, store = bring(text(lines))
+    assert (report.rows_kept, report.removed) == (20, {})
+    assert report.flagged == {Reason.VOLUME_UNREADABLE: 2, Reason.VOLUME_NOT_REPORTED: 4, UNPROVEN: 1}
+    found = store.read("ARCX:SPY", table="bars/1m")
+    assert found.filter(has_reason("volume_unreadable"))["ts"].to_list() == [OPEN + timedelta(minutes=n) for n in (4, 8)]
+    assert found["volume"].to_list()[2:12] == [12.0, None, 14.0, 15.0, 16.0, None, 18.0, None, 20.0, None]
+
+
+def test_a_bad_line_costs_that_line(bring):
+    lines = bars(OPEN, 20)
+    lines[3] += ",extra"
+    content = text(lines).encode().replace(b",19\n", b",1\xff9\n")
+    report, _ = bring(content)
+    assert (report.rows_kept, report.removed) == (18, {Reason.ROW_UNREADABLE: 2})
+    assert report.quarantine["row"].to_list() == [3, 9]
+    lines[3] = lines[3].replace("100.5", '"100.5"')
+    with pytest.raises(InvalidInput, match="as many fields as its header, found 7 in line 5"):
+        bring(text(lines))
+    with pytest.raises(InvalidInput, match="not in line 2"):
+        bring(content.replace(b"100.5", b'"100.5"', 1).replace(b"101,99", b"101\xff,99", 1))
+
+
+def test_the_venue_of_simulated_instruments_is_refused(bring):
+    lines = [f"{line},AA" for line in bars(OPEN, 20)]
+    with pytest.raises(InvalidInput, match="kept for simulated"):
+        bring(text(lines, "time,open,high,low,close,volume,ticker"), instrument=None, venue="SIM")
 
 
 def test_a_bar_that_has_not_ended_yet_is_not_stored(bring):
@@ -283,8 +374,10 @@ def real(realdata: Path, name: str, instrument: Instrument | None, format: str |
 def test_one_minute_bars_of_2026_end_before_their_live_stub(realdata):
     for ticker, kept in (("SPY", 2426), ("QQQ", 2427)):
         instrument = default_instrument(f"ARCX:{ticker}", Kind.ETF)
-        report, _ = real(realdata, f"intraday/us_2026_1m/{ticker}_1m.csv.gz", instrument)
-        assert (report.format, report.rows_kept, report.removed) == ("table", kept, {Reason.STUB_BAR: 1})
+        report, store = real(realdata, f"intraday/us_2026_1m/{ticker}_1m.csv.gz", instrument)
+        assert (report.format, report.rows_kept, report.removed) == ("table", kept + 1, {})
+        last = store.read(instrument.id, table="bars/1m").row(-1, named=True)
+        assert {"last_bar_unproven", "stub_bar"} <= set(last["reasons"].split(","))      # no complete bar
     found = real(realdata, "intraday/us_2026_1m/SPY_1m.csv.gz", SPY)[1].read("ARCX:SPY", table="bars/1m")
     assert found["ts"][0] == datetime(2026, 3, 23, 13, 31, tzinfo=UTC)
     # the file's columns stand as close, high, low, open
@@ -316,7 +409,7 @@ def test_extended_hours_are_kept_beside_the_session(realdata):
     inside = found.filter(~has_reason("outside_hours"))
     per_day = inside.group_by(pl.col("ts").dt.date()).len()["len"].unique().to_list()
     assert per_day == [390]  # on both sides of the change of 2025-11-02
-    assert report.flagged == {Reason.OUTSIDE_HOURS: 7218 - 390 * 8}
+    assert report.flagged == {Reason.OUTSIDE_HOURS: 7218 - 390 * 8, UNPROVEN: 1}
     assert inside.filter(pl.col("ts").dt.date() == date(2025, 10, 31))["ts"].min() == datetime(2025, 10, 31, 13, 31, tzinfo=UTC)
     assert inside.filter(pl.col("ts").dt.date() == date(2025, 11, 3))["ts"].min() == datetime(2025, 11, 3, 14, 31, tzinfo=UTC)
     assert found["ts"].max() == datetime(2025, 11, 8, 1, 1, tzinfo=UTC)  # Friday evening in New York, past midnight in UTC

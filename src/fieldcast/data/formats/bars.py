@@ -62,7 +62,14 @@ class BarTable:
     rejects: pl.DataFrame = field(default_factory=no_rejects)
 
 
-def matched(frame: pl.DataFrame, name: str, options: Options, stamp: str | None = None) -> BarTable:
+def matched(
+    frame: pl.DataFrame,
+    name: str,
+    options: Options,
+    *,
+    places: pl.Series | None = None,
+    refused: pl.DataFrame | None = None,
+) -> BarTable:
     """The table with its columns found by their usual names or as `options` names them (`symbol` is the column of tickers).
 
     Raises
@@ -79,7 +86,7 @@ def matched(frame: pl.DataFrame, name: str, options: Options, stamp: str | None 
     found = [theirs for theirs in frame.columns if theirs.strip().lower() in _SYMBOLS and theirs not in columns.values()]
     if symbols is None and len(found) == 1:
         symbols = found[0]
-    return BarTable(frame, name, columns, symbols, stamp)
+    return BarTable(frame, name, columns, symbols, places=places, rejects=no_rejects() if refused is None else refused)
 
 
 def read_bars(table: BarTable, options: Options) -> Parsed:
@@ -95,24 +102,23 @@ def read_bars(table: BarTable, options: Options) -> Parsed:
     stamps = frame[table.columns["ts"]]
     interval = options.interval or interval_of(stamps, options.date_format, table.name)
     places = pl.Series(range(frame.height), dtype=pl.Int64) if table.places is None else table.places
-    numbers, bad_volumes = _numbers(table, owners, instruments, places)
+    numbers, bad_volumes = _numbers(table, owners, instruments)
     missing = pl.lit(None, dtype=pl.String).alias("reasons")
     bars = pl.DataFrame({"row": places, "instrument": owners, **numbers}).with_columns(missing)
+    bars = bars.with_columns(add_reason(Reason.VOLUME_UNREADABLE, pl.lit(bad_volumes)))
     notes = [f"columns: {', '.join(f'{ours}={theirs}' for ours, theirs in table.columns.items())}"]
     refused = no_rejects()
     if interval == "1d":
         day = session_dates(stamps, calendar, options.date_format, table.name)
         bars = bars.with_columns(session_close(day, calendar), unreadable=day.is_null())
         bars = bars.with_columns(ts=pl.when("unreadable").then(None).otherwise("ts"))
+        bars = _newest_marked(bars) if calendar in _NEVER_CLOSED else bars
     else:
         times = moments(stamps, options.zone, options.date_format, table.name, owners)
         stamp, note = _stamp(times, table, options, calendar)
         bars = _intraday(bars.with_columns(start_or_end=times), calendar, seconds_of(interval), stamp)
-        bars, refused = _without_stub(bars, options.now - timedelta(seconds=seconds_of(interval)))
+        bars, refused = _without_stub(_newest_marked(bars), options.now - timedelta(seconds=seconds_of(interval)))
         notes += [note, f"bars of {interval}" + ("" if options.interval else ", told by the steps between the times")]
-    if interval != "1d" or calendar in _NEVER_CLOSED:
-        newest = (pl.col("ts") == pl.col("ts").filter(pl.col("ts") <= options.now).max().over("instrument"))
-        bars = bars.with_columns(add_reason(Reason.LAST_BAR_UNPROVEN, newest.fill_null(value=False)))
     unsorted = int((bars["ts"].drop_nulls().diff().dt.total_microseconds() < 0).sum())
     if unsorted:
         notes.append(f"{unsorted} rows stood before an earlier one and were sorted")
@@ -126,7 +132,7 @@ def read_bars(table: BarTable, options: Options) -> Parsed:
         table=name,
         rows=rows_of(table_of(name), bars),
         instruments=instruments,
-        rejects=pl.concat([table.rejects, refused, bad_volumes]),
+        rejects=pl.concat([table.rejects, refused]),
         adjustment="adjusted_only" if options.adjusted else "raw",
         notes=tuple(notes),
     )
@@ -167,9 +173,9 @@ def _owners(table: BarTable, options: Options) -> tuple[pl.Series, tuple[Instrum
 
 
 def _numbers(
-    table: BarTable, owners: pl.Series, instruments: tuple[Instrument, ...], places: pl.Series
-) -> tuple[dict[str, pl.Series], pl.DataFrame]:
-    """Prices and volume as numbers, and a reject for each volume that is none: the bar is kept, its volume is unknown.
+    table: BarTable, owners: pl.Series, instruments: tuple[Instrument, ...]
+) -> tuple[dict[str, pl.Series], pl.Series]:
+    """Prices and volume as numbers, and where a volume is something else: it is null.
 
     A volume that is zero throughout an index, a currency pair or a rate was not reported. That of anything else is a zero:
     whether it stays one must not depend on where the file was cut.
@@ -178,9 +184,9 @@ def _numbers(
     numbers = {
         name: as_number(table.frame[table.columns[name]]) if name in table.columns else none for name in NUMBERS
     }
-    bad = no_rejects()
+    bad = pl.Series([False], dtype=pl.Boolean).new_from_index(0, table.frame.height)
     if "volume" in table.columns:
-        numbers["volume"], bad = cells(table.frame[table.columns["volume"]], places)
+        numbers["volume"], bad = _unlike_numbers(table.frame[table.columns["volume"]])
     uncounted = [instrument.id for instrument in instruments if instrument.kind in _WITHOUT_VOLUME]
     volume = pl.DataFrame({"owner": owners, "volume": numbers["volume"].fill_nan(None)})
     silent = pl.col("owner").is_in(uncounted) & (pl.col("volume").fill_null(0) == 0).all().over("owner")
@@ -195,13 +201,19 @@ def cells(column: pl.Series, places: pl.Series) -> tuple[pl.Series, pl.DataFrame
 
     places : of the rows in the file
     """
+    numbers, unlike = _unlike_numbers(column)
+    text, bad = column.cast(pl.String).str.strip_chars(), unlike.arg_true()
+    lines = pl.Series([f"{column.name}={text[row]}" for row in bad], dtype=pl.String)
+    return numbers, rejects(places.gather(bad), lines)
+
+
+def _unlike_numbers(column: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """The finite numbers of a column, null elsewhere, and where it holds something else than a number or nothing."""
     numbers = as_number(column)
     text = column.cast(pl.String).str.strip_chars()
     empty = text.fill_null("").str.to_lowercase().is_in(EMPTY)
     infinite = numbers.is_infinite().fill_null(value=False)
-    bad = ((numbers.is_null() & ~empty) | infinite).arg_true()
-    lines = pl.Series([f"{column.name}={text[row]}" for row in bad], dtype=pl.String)
-    return numbers.set(infinite, None), rejects(places.gather(bad), lines)
+    return numbers.set(infinite, None), (numbers.is_null() & ~empty) | infinite
 
 
 def _stamp(times: pl.Series, table: BarTable, options: Options, calendar: str) -> tuple[str, str]:
@@ -245,6 +257,12 @@ def _intraday(bars: pl.DataFrame, calendar: str, seconds: int, stamp: str) -> pl
     begins_within = (pl.col("start") < pl.col("closes")).fill_null(value=False)
     cut = begins_within & (end > pl.col("closes")) & pl.lit(stamp == "start")
     return placed.with_columns(ts=pl.when(cut).then("closes").otherwise(end))
+
+
+def _newest_marked(bars: pl.DataFrame) -> pl.DataFrame:
+    """`bars`, the newest of each instrument marked; one that is not over yet shows that those before it are."""
+    newest = (pl.col("ts") == pl.col("ts").max().over("instrument")).fill_null(value=False)
+    return bars.with_columns(add_reason(Reason.LAST_BAR_UNPROVEN, newest))
 
 
 def _without_stub(bars: pl.DataFrame, running: datetime) -> tuple[pl.DataFrame, pl.DataFrame]:

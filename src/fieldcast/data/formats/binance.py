@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from itertools import pairwise
 
 from fieldcast.data.formats._bar_files import BarFile, read_bar_file, stem_of
 from fieldcast.data.formats._pairs import crypto_instrument, crypto_symbol
@@ -66,7 +67,7 @@ def _market(source: Source) -> str | None:
     """`um` or `cm` of a file of the futures archive; none of another."""
     parts = source.path.parts
     for market in ("um", "cm"):
-        if ("futures", market) in zip(parts, parts[1:], strict=False):
+        if ("futures", market) in pairwise(parts):
             return market
     if "_PERP" in stem_of(source):      # only COIN-M names them so
         return "cm"

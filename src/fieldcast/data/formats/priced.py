@@ -13,13 +13,12 @@ from dataclasses import replace
 
 import polars as pl
 
-from fieldcast.data._reading import as_number, table_from
+from fieldcast.data._reading import table_and_rejects
 from fieldcast.data._stamps import session_dates, zone_of
 from fieldcast.data._times import interval_of
 from fieldcast.data.actions import action_rows
-from fieldcast.data.formats.bars import BarTable, matched, read_bars
+from fieldcast.data.formats.bars import BarTable, cells, matched, read_bars
 from fieldcast.data.formats.contract import Format, Options, Parsed
-from fieldcast.data.formats.frames import rejects
 from fieldcast.data.formats.source import Sample, Source
 from fieldcast.ground import InvalidInput
 from fieldcast.market import DAILY, INTERVALS, Instrument
@@ -29,31 +28,30 @@ _ACTIONS = "actions"
 
 def read_tiingo(source: Source, options: Options) -> Iterator[Parsed]:
     """Raw daily bars, then the dividends and splits."""
-    frame = table_from(source.data(), source.name)
     if options.adjusted:
         raise InvalidInput(f"expected the raw prices of {source.name} to be wanted, found adjusted=; its adjusted ones follow")
-    yield from _with_actions(frame, source, options, splits="splitfactor", dividends="divcash", split_adjusted=False)
+    yield from _with_actions(source, options, splits="splitfactor", dividends="divcash", split_adjusted=False)
 
 
 def read_yahoo(source: Source, options: Options) -> Iterator[Parsed]:
     """Split-adjusted bars, daily or intraday, then the dividends and splits."""
-    frame = table_from(source.data(), source.name)
     options = replace(options, adjusted=True, stamp=options.stamp or "start")
-    yield from _with_actions(frame, source, options, splits="stock splits", dividends="dividends", split_adjusted=True)
+    yield from _with_actions(source, options, splits="stock splits", dividends="dividends", split_adjusted=True)
 
 
 def _with_actions(
-    frame: pl.DataFrame, source: Source, options: Options, splits: str, dividends: str, *, split_adjusted: bool
+    source: Source, options: Options, splits: str, dividends: str, *, split_adjusted: bool
 ) -> Iterator[Parsed]:
+    frame, places, refused = table_and_rejects(source.data(), source.name)
     lower = {name.strip().lower(): name for name in frame.columns}
     absent = [name for name in (splits, dividends) if name not in lower]
     if absent:
         raise InvalidInput(f"expected columns {splits} and {dividends} in {source.name}, missing {', '.join(absent)}")
     if options.instrument is None:
         raise InvalidInput(f"expected to be told whose prices {source.name} holds; give instrument=")
-    table = matched(frame, source.name, options)
-    split, bad_splits = _cells(frame[lower[splits]])
-    dividend, bad_dividends = _cells(frame[lower[dividends]])
+    table = matched(frame, source.name, options, places=places, refused=refused)
+    split, bad_splits = cells(frame[lower[splits]], places)
+    dividend, bad_dividends = cells(frame[lower[dividends]], places)
     bars = read_bars(table, options)
     yield replace(bars, rejects=pl.concat([bars.rejects, bad_splits, bad_dividends]))
     rows = _actions(table, options, options.instrument, split, dividend, split_adjusted=split_adjusted)

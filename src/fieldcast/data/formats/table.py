@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from fieldcast.data._reading import as_number, guessed, table_from
+from fieldcast.data._reading import as_number, guessed, table_and_rejects
 from fieldcast.data._stamps import session_dates
 from fieldcast.data.formats.bars import matched, read_bars
 from fieldcast.data.formats.contract import Format, Options, Parsed
@@ -26,8 +26,8 @@ _WIDE = ("date", "datetime", "time", "timestamp", "")
 
 def read_table(source: Source, options: Options) -> Iterator[Parsed]:
     """Bars of one instrument, or of several with a column of tickers."""
-    frame = table_from(source.data(), source.name)
-    yield read_bars(matched(frame, source.name, options), options)
+    frame, places, refused = table_and_rejects(source.data(), source.name)
+    yield read_bars(matched(frame, source.name, options, places=places, refused=refused), options)
 
 
 def read_wide(source: Source, options: Options) -> Iterator[Parsed]:
@@ -37,7 +37,7 @@ def read_wide(source: Source, options: Options) -> Iterator[Parsed]:
     ------
     InvalidInput : no venue, no column of dates, or a column whose name can be no ticker
     """
-    frame = table_from(source.data(), source.name)
+    frame, _, refused = table_and_rejects(source.data(), source.name)
     if options.venue is None:
         raise InvalidInput(f"expected to be told the venue of the tickers in {source.name}; give venue=, such as XNAS")
     dates = options.columns.get("ts") or next((name for name in frame.columns if name.strip().lower() in _WIDE), None)
@@ -64,6 +64,7 @@ def read_wide(source: Source, options: Options) -> Iterator[Parsed]:
         table=DAILY,
         rows=rows_of(table_of(DAILY), rows),
         instruments=instruments,
+        rejects=refused,
         adjustment="adjusted_only" if options.adjusted else "raw",
         notes=(f"{len(tickers)} instruments, {empty} days without a close",),
     )

@@ -1,8 +1,8 @@
 """Yahoo's option chain as yfinance writes it, all expiries of an underlying in one CSV.
 
-The file does not say when it was taken: the newest trade in it stands in for `ts` (the snapshot is no older). Quotes, volatilities
-and the underlying's price may be of any later moment, so that the rows count as known from the time the file reached Fieldcast,
-and say `availability_assumed`. Its `days_to_expire` is one too low (-1 on the last day) and is not used: the expiry is in the symbol and
+The file does not say when it was taken: the newest trade in it stands in for `ts` (the snapshot is no older). Its quotes and
+volatilities may be of any later moment, so that its rows count as known from when the file reached Fieldcast, and say
+`availability_assumed`. Its `days_to_expire` is one too low (-1 on the last day) and is not used: the expiry is in the symbol and
 in `expirationDate`. `impliedVolatility` 1e-05 is Yahoo's floor where it has none; an empty volume or open interest is unknown.
 """
 

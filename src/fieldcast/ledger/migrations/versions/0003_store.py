@@ -1,4 +1,4 @@
-"""The store's index for every table: spans of instruments, deliveries kept once, a count of changes.
+"""The store's index for every table: spans of instruments, deliveries kept once, a count of changes, a lease.
 
 A migration is history: it repeats names in full and never follows later changes of the code.
 """
@@ -26,6 +26,7 @@ def upgrade() -> None:
     op.drop_table("store_file")
     files, spans, deliveries, change = _create()
     op.bulk_insert(change, [{"id": 1, "number": 0}])
+    op.bulk_insert(_lease(), [{"id": 1, "token": "", "host": "", "name": "", "pid": 0, "until": EPOCH}])
     known: dict[str, str] = {}
     for entry in old:
         file, of_file, lineages = _converted(entry)
@@ -92,6 +93,19 @@ def _create() -> tuple[sa.Table, sa.Table, sa.Table, sa.Table]:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_store_change")),
     )
     return files, spans, deliveries, change
+
+
+def _lease() -> sa.Table:
+    return op.create_table(
+        "store_lease",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("token", sa.String(), nullable=False),
+        sa.Column("host", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("pid", sa.Integer(), nullable=False),
+        sa.Column("until", UtcMicros(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_store_lease")),
+    )
 
 
 def _converted(entry: Any) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, str]]:
