@@ -111,10 +111,11 @@ def _compacted(result: Any) -> RenderableType:
 def _data_list(result: Any) -> RenderableType:
     if result.datasets.height > _MOST_ROWS:
         return _data_summary(result.datasets)
-    table = _table("In the store", "instrument", "table", "dataset", "provider", "rows", "first", "last", "prices", right=(4,))
+    table = _table("In the store", "instrument", "table", "dataset", "rows", "first", "last", "prices", right=(3,))
+    table.columns[0].overflow = "fold"      # an id, and the label of simulated data, are never cut
     for row in result.datasets.iter_rows(named=True):
         name = f"{row['instrument']} [SIMULATED]" if row["simulated"] else row["instrument"]
-        table.add_row(name, row["table"], row["dataset"], row["provider"], f"{row['rows']:,}", str(row["first_ts"].date()),
+        table.add_row(name, row["table"], row["dataset"], f"{row['rows']:,}", str(row["first_ts"].date()),
                       str(row["last_ts"].date()), row["adjustment"])
     return table if result.datasets.height else Text("The store is empty; fieldcast data import FILE --instrument ID")
 
