@@ -7,12 +7,14 @@ they are absent until there are some, and nothing stands in for them.
 from fieldcast.fields import liquidity, regime, sentiment
 from fieldcast.fields.assignment import AssignedPacket, AssignmentWarning, Coverage, assign
 from fieldcast.fields.columns import FieldColumn
-from fieldcast.fields.field_map import LANDMARKS, FieldMap, Landmark
+from fieldcast.fields.field_map import LANDMARKS, FieldMap
+from fieldcast.fields.readings import NAMESPACES, Landmark, Reading
 from fieldcast.fields.table import FIELD_REGISTRY, TIMES, WARMUP, build_field_table, reasons_of, registry_hash
 
 __all__ = [
     "FIELD_REGISTRY",
     "LANDMARKS",
+    "NAMESPACES",
     "TIMES",
     "WARMUP",
     "AssignedPacket",
@@ -21,6 +23,7 @@ __all__ = [
     "FieldColumn",
     "FieldMap",
     "Landmark",
+    "Reading",
     "assign",
     "build_field_table",
     "liquidity",

@@ -17,18 +17,11 @@ from typing import Any
 
 import polars as pl
 
+from fieldcast.fields.readings import Landmark
 from fieldcast.fields.table import FIELD_REGISTRY, reasons_of
 from fieldcast.ground import InvalidInput, MissingData, Reason, Shown, digest, utc
 
 LANDMARKS = ("poc", "val", "vah", "vwap", "swing_high", "swing_low")
-
-
-@dataclass(frozen=True, slots=True)
-class Landmark:
-    """A price that the field marks out, and since when it has been known."""
-
-    price: float
-    known_since: datetime
 
 
 @dataclass(frozen=True, eq=False)
