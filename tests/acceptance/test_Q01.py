@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -21,7 +22,7 @@ from pathlib import Path
 import pytest
 
 pytestmark = pytest.mark.feature("Q01")
-OPEN_PARTS: tuple[str, ...] = ("uv",)
+OPEN_PARTS: tuple[str, ...] = ()
 
 ROOT = Path(__file__).resolve().parents[2]
 FIELDCAST = Path(sysconfig.get_path("scripts")) / "fieldcast"
@@ -157,3 +158,33 @@ def test_another_python_without_a_compiler_installs_the_core_and_runs_the_demo_a
     assert record["packages"] > len(_project()["dependencies"])  # type: ignore[arg-type]
     assert record["demo_seconds"] > 0
     assert record["tests_seconds"] is not None, "the fast tests were left out (CHROOT_TESTS=no)"
+
+
+def _versions(lines: str) -> dict[str, str]:
+    """Name → version out of `name==version` lines."""
+    pairs = (line.split("==") for line in lines.lower().splitlines() if "==" in line and not line.startswith("#"))
+    return {name.replace("_", "-"): version for name, version in pairs}
+
+
+@pytest.mark.slow
+def test_uv_installs_the_same_core_and_what_it_installed_verifies_itself(tmp_path: Path) -> None:
+    """The same pinned versions as pip, in an environment that pip never touched."""
+    uv = Path(sysconfig.get_path("scripts")) / "uv"
+    assert uv.exists(), "uv comes with the extra `dev`: make install-dev"
+    home = {name: value for name, value in os.environ.items() if not name.startswith(("VIRTUAL_ENV", "PYTHON"))}
+    made = tmp_path / "environment"
+    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, made], check=True, env=home)
+    python = made / "bin" / "python"
+    command = [uv, "pip", "install", "--quiet", "--python", python, "--constraint", ROOT / "constraints.txt", ROOT]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=home)
+    if done.returncode and "error sending request" in done.stderr.lower():
+        pytest.skip("no package index can be reached from here")
+    assert done.returncode == 0, done.stderr
+    listed = subprocess.run([uv, "pip", "freeze", "--python", python], capture_output=True, text=True, check=True, env=home)
+    installed = _versions(listed.stdout)
+    pinned = _versions((ROOT / "constraints.txt").read_text(encoding="utf-8"))
+    assert len(installed) > len(_project()["dependencies"])  # type: ignore[arg-type]
+    assert {name: version for name, version in installed.items() if pinned[name] != version} == {}
+    verified = subprocess.run([made / "bin" / "fieldcast", "doctor", "--json"], capture_output=True, text=True, check=False)
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert isinstance(json.loads(verified.stdout), dict)

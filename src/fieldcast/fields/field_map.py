@@ -1,7 +1,8 @@
-"""FieldMap: one row of the field table as a value that can be compared, hashed and replayed.
+"""FieldMap: what is known of one instrument at one moment, as a value that can be compared, hashed and replayed.
 
-Its hash is the SHA-256 of canonical JSON with every number at 12 significant digits: the same inputs give the same hash
-in every process, on every machine.
+Daily bars give one row of the field table; engines that read other things (a chain, a book, the session's minutes, texts)
+add their readings. Its hash is the SHA-256 of canonical JSON with every number at 12 significant digits: the same inputs give
+the same hash in every process, on every machine.
 
 `steering` tells how far each landmark lies from the close, in average true ranges (positive above): how far price would
 have to go to meet it, in the instrument's own strides. It is geometry, not a forecast.
@@ -9,19 +10,21 @@ have to go to meet it, in the instrument's own strides. It is geometry, not a fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from math import log
 from types import MappingProxyType
 from typing import Any
 
 import polars as pl
 
-from fieldcast.fields.readings import Landmark
+from fieldcast.fields.readings import NAMESPACES, Landmark, Reading
 from fieldcast.fields.table import FIELD_REGISTRY, reasons_of
 from fieldcast.ground import InvalidInput, MissingData, Reason, Shown, digest, utc
 
 LANDMARKS = ("poc", "val", "vah", "vwap", "swing_high", "swing_low")
+_MAPPINGS = (*NAMESPACES, "landmarks", "steering", "reasons", "conventions")
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,73 +36,103 @@ class FieldMap(Shown):
     instrument : id
     as_of : the moment of the decision, UTC
     ts : the bar it rests on (the newest one known at `as_of`)
-    liquidity, regime, sentiment : quantity → value; what is unknown is not in them
+    close : of that bar
+    liquidity, regime, sentiment, dealer, elasticity : quantity → value; what is unknown is not in them
     landmarks : name → price and since when it was known
     steering : landmark → distance from the close in average true ranges, positive above
     reasons : `namespace.quantity` → why it is unknown
+    conventions : `namespace.name` → how its figures are to be read
+    simulated : True where anything behind it came out of a simulation
     hash : SHA-256 over all of the above
     """
 
     instrument: str
     as_of: datetime
     ts: datetime
+    close: float
     liquidity: Mapping[str, float]
     regime: Mapping[str, float]
     sentiment: Mapping[str, float]
+    dealer: Mapping[str, float]
+    elasticity: Mapping[str, float]
     landmarks: Mapping[str, Landmark]
     steering: Mapping[str, float]
     reasons: Mapping[str, Reason]
+    conventions: Mapping[str, str] = field(default_factory=dict)
+    simulated: bool = False
     hash: str = field(init=False)
 
     def __post_init__(self) -> None:
-        for name in ("liquidity", "regime", "sentiment", "landmarks", "steering", "reasons"):
+        for name in _MAPPINGS:
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
         object.__setattr__(self, "as_of", utc(self.as_of))
         object.__setattr__(self, "ts", utc(self.ts))
         object.__setattr__(self, "hash", digest(self.as_dict()))
 
     @classmethod
-    def at(cls, instrument: str, as_of: datetime, table: pl.DataFrame) -> FieldMap:
-        """The newest row of `table` that was known at `as_of`.
+    def at(
+        cls,
+        instrument: str,
+        as_of: datetime,
+        table: pl.DataFrame,
+        readings: Iterable[Reading] = (),
+        *,
+        absent: Mapping[str, Reason] | None = None,
+        simulated: bool = False,
+    ) -> FieldMap:
+        """The newest row of `table` that was known at `as_of`, and what other engines read by then.
 
         Parameters
         ----------
         instrument : id of the instrument whose table it is
         as_of : time with its zone
         table : from `build_field_table`
+        readings : of engines that read more than daily bars; of one namespace there may be several
+        absent : `namespace.quantity` (or a whole namespace) → why there is no reading of it
+        simulated : whether the bars are
 
         Raises
         ------
         MissingData : no row was known at that time
-        InvalidInput : `table` is no field table, or `as_of` has no zone
+        InvalidInput : `table` is no field table, `as_of` has no zone, a reading was made later than `as_of`, or two sources
+            name the same quantity or landmark
         """
         as_of = utc(as_of)
-        missing = [name for name in ("ts", "available_at", "reasons", *FIELD_REGISTRY) if name not in table.columns]
+        missing = [name for name in ("ts", "available_at", "close", "reasons", *FIELD_REGISTRY) if name not in table.columns]
         if missing:
             raise InvalidInput(f"expected a table from build_field_table, found one without {', '.join(missing[:4])}")
         known = table.filter(pl.col("available_at") <= as_of)
         if known.is_empty():
             raise MissingData(f"expected a bar of {instrument} known at {as_of.isoformat()}, found none; ask for later")
         row = known.row(-1, named=True)
-        space: dict[str, dict[str, float]] = {"liquidity": {}, "regime": {}, "sentiment": {}}
+        space: dict[str, dict[str, float]] = {name: {} for name in NAMESPACES}
         for name, column in FIELD_REGISTRY.items():
             if row[name] is not None:
                 space[column.block][name.removeprefix(f"{column.block}.")] = row[name]
         liquidity = space["liquidity"]
-        atr = space["regime"].get("atr_percent")
         landmarks = {
             name: Landmark(liquidity[name], row.get(f"liquidity.{name}_confirmed_at") or row["ts"])
             for name in LANDMARKS
             if name in liquidity
         }
-        steering = {name: -100.0 * liquidity[f"{name}_distance"] / atr for name in landmarks} if atr else {}
+        reasons: dict[str, Reason] = reasons_of(row["reasons"]) | dict(absent or {})
+        conventions: dict[str, str] = {}
+        for reading in readings:
+            _merge(reading, as_of, space, landmarks, reasons, conventions)
+            simulated = simulated or reading.simulated
+        atr = space["regime"].get("atr_percent")
+        close = row["close"]
+        steering = {name: 100.0 * log(mark.price / close) / atr for name, mark in landmarks.items()} if atr else {}
         return cls(
             instrument=instrument,
             as_of=as_of,
             ts=row["ts"],
+            close=close,
             landmarks=landmarks,
             steering=steering,
-            reasons=reasons_of(row["reasons"]),
+            reasons=reasons,
+            conventions=conventions,
+            simulated=simulated,
             **space,
         )
 
@@ -109,14 +142,13 @@ class FieldMap(Shown):
             "instrument": self.instrument,
             "as_of": self.as_of,
             "ts": self.ts,
-            "liquidity": dict(self.liquidity),
-            "regime": dict(self.regime),
-            "sentiment": dict(self.sentiment),
-            "landmarks": {
-                name: {"price": mark.price, "known_since": mark.known_since} for name, mark in self.landmarks.items()
-            },
+            "close": self.close,
+            **{name: dict(getattr(self, name)) for name in NAMESPACES},
+            "landmarks": {name: {"price": mark.price, "known_since": mark.known_since} for name, mark in self.landmarks.items()},
             "steering": dict(self.steering),
             "reasons": {name: reason.value for name, reason in self.reasons.items()},
+            "conventions": dict(self.conventions),
+            "simulated": self.simulated,
         }
 
     def __reduce__(self) -> tuple[type[FieldMap], tuple[Any, ...]]:
@@ -129,3 +161,27 @@ class FieldMap(Shown):
 
     def __hash__(self) -> int:
         return int(self.hash[:15], 16)
+
+
+def _merge(
+    reading: Reading,
+    as_of: datetime,
+    space: Mapping[str, dict[str, float]],
+    landmarks: dict[str, Landmark],
+    reasons: dict[str, Reason],
+    conventions: dict[str, str],
+) -> None:
+    """Put one reading beside what is there already; nothing is overwritten."""
+    if utc(reading.as_of) > as_of:
+        raise InvalidInput(f"expected readings made by {as_of.isoformat()}, found one of {reading.as_of.isoformat()}")
+    where = reading.namespace
+    twice = sorted((reading.values.keys() & space[where].keys()) | (reading.landmarks.keys() & landmarks.keys()))
+    if twice:
+        raise InvalidInput(f"expected each quantity of {where} from one source, found {', '.join(twice[:4])} twice")
+    late = [name for name, mark in reading.landmarks.items() if utc(mark.known_since) > as_of]
+    if late:
+        raise InvalidInput(f"expected landmarks known by {as_of.isoformat()}, found later ones: {', '.join(late[:4])}")
+    space[where].update(reading.values)
+    landmarks.update(reading.landmarks)
+    reasons.update({f"{where}.{name}": reason for name, reason in reading.reasons.items()})
+    conventions.update({f"{where}.{name}": text for name, text in reading.conventions.items()})

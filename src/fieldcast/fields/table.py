@@ -48,7 +48,7 @@ def build_field_table(bars: pl.DataFrame, *, instrument: str | None = None) -> p
 
     Returns
     -------
-    (n rows) `ts`, `available_at` (when everything that the row reads could first be known), the columns of
+    (n rows) `ts`, `available_at` (when everything that the row reads could first be known), `close`, the columns of
     FIELD_REGISTRY (float64), those of TIMES, and `reasons` (null where every column has a value)
 
     Raises
@@ -83,7 +83,8 @@ def build_field_table(bars: pl.DataFrame, *, instrument: str | None = None) -> p
         reasons = pl.select(pl.when(joined == "").then(None).otherwise(joined)).to_series().alias("reasons")
     known_at = rows.available_at.to_physical().cast(pl.Int64)
     known_at = known_at.rolling_max(WARMUP + 1, min_samples=1).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    return pl.DataFrame({"ts": rows.ts, "available_at": known_at} | values | stamps | {"reasons": reasons})
+    head = {"ts": rows.ts, "available_at": known_at, "close": pl.Series(rows.close, dtype=pl.Float64)}
+    return pl.DataFrame(head | values | stamps | {"reasons": reasons})
 
 
 def reasons_of(text: str | None) -> dict[str, Reason]:
