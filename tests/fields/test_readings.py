@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from fieldcast.fields import FieldMap, Landmark, Reading, build_field_table
+from fieldcast.fields.vocabulary import LiquidityRegime
 from fieldcast.ground import InvalidInput, Reason
 
 KNOWN = datetime(1990, 1, 1, tzinfo=UTC)
@@ -31,6 +32,7 @@ def dealer(at: datetime, **more: object) -> Reading:
         "landmarks": {"flip": Landmark(95.0, KNOWN)},
         "reasons": {"vanna_per_point": Reason.UNDEFINED},
         "conventions": {"sign": "calls long, puts short"},
+        "labels": {"state": LiquidityRegime.THIN},
     }
     return Reading("dealer", at, **(plain | more))  # type: ignore[arg-type]
 
@@ -41,6 +43,7 @@ def test_a_reading_stands_in_its_namespace_with_its_landmarks_reasons_and_conven
     assert field.dealer == {"gamma_per_percent": -8.788e6}
     assert field.reasons["dealer.vanna_per_point"] is Reason.UNDEFINED
     assert field.reasons["elasticity"] is Reason.NO_DATA
+    assert field.labels == {"dealer.state": "thin"}
     assert field.conventions == {"dealer.sign": "calls long, puts short"}
     strides = math.log(95.0 / field.close) / (field.regime["atr_percent"] / 100)
     assert field.steering["flip"] == pytest.approx(strides)
@@ -69,7 +72,9 @@ def test_what_was_known_later_is_refused(table: pl.DataFrame) -> None:
 def test_a_quantity_has_one_source(table: pl.DataFrame) -> None:
     at = moment(table)
     with pytest.raises(InvalidInput, match="found gamma_per_percent twice"):
-        FieldMap.at("XNAS:TEST", at, table, [dealer(at), dealer(at, landmarks={})])
+        FieldMap.at("XNAS:TEST", at, table, [dealer(at), dealer(at, landmarks={}, labels={})])
+    with pytest.raises(InvalidInput, match="found state twice"):
+        FieldMap.at("XNAS:TEST", at, table, [dealer(at), dealer(at, values={}, landmarks={})])
     with pytest.raises(InvalidInput, match="found poc twice"):
         FieldMap.at("XNAS:TEST", at, table, [dealer(at, landmarks={"poc": Landmark(95.0, KNOWN)})])
 
@@ -79,6 +84,8 @@ def test_a_quantity_has_one_source(table: pl.DataFrame) -> None:
     [
         ({"values": {"gamma_per_percent": math.nan}}, "found others in gamma_per_percent"),
         ({"landmarks": {"flip": Landmark(math.inf, KNOWN)}}, "found others in flip"),
+        ({"labels": {"state": "thin"}}, "found plain text in state"),
+        ({"reasons": {"state": Reason.UNDEFINED}}, "found both for state"),
         ({"reasons": {"gamma_per_percent": Reason.UNDEFINED}}, "found both for gamma_per_percent"),
     ],
 )

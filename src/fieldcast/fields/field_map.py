@@ -24,7 +24,7 @@ from fieldcast.fields.table import FIELD_REGISTRY, reasons_of
 from fieldcast.ground import InvalidInput, MissingData, Reason, Shown, digest, utc
 
 LANDMARKS = ("poc", "val", "vah", "vwap", "swing_high", "swing_low")
-_MAPPINGS = (*NAMESPACES, "landmarks", "steering", "reasons", "conventions")
+_MAPPINGS = (*NAMESPACES, "landmarks", "steering", "labels", "reasons", "conventions")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +40,7 @@ class FieldMap(Shown):
     liquidity, regime, sentiment, dealer, elasticity : quantity → value; what is unknown is not in them
     landmarks : name → price and since when it was known
     steering : landmark → distance from the close in average true ranges, positive above
+    labels : `namespace.name` → a word out of `fields.vocabulary`
     reasons : `namespace.quantity` → why it is unknown
     conventions : `namespace.name` → how its figures are to be read
     simulated : True where anything behind it came out of a simulation
@@ -58,6 +59,7 @@ class FieldMap(Shown):
     landmarks: Mapping[str, Landmark]
     steering: Mapping[str, float]
     reasons: Mapping[str, Reason]
+    labels: Mapping[str, str] = field(default_factory=dict)
     conventions: Mapping[str, str] = field(default_factory=dict)
     simulated: bool = False
     hash: str = field(init=False)
@@ -116,9 +118,9 @@ class FieldMap(Shown):
             if name in liquidity
         }
         reasons: dict[str, Reason] = reasons_of(row["reasons"]) | dict(absent or {})
-        conventions: dict[str, str] = {}
+        words: dict[str, dict[str, str]] = {"labels": {}, "conventions": {}}
         for reading in readings:
-            _merge(reading, as_of, space, landmarks, reasons, conventions)
+            _merge(reading, as_of, space, landmarks, reasons, words)
             simulated = simulated or reading.simulated
         atr = space["regime"].get("atr_percent")
         close = row["close"]
@@ -131,9 +133,14 @@ class FieldMap(Shown):
             landmarks=landmarks,
             steering=steering,
             reasons=reasons,
-            conventions=conventions,
+            labels=words["labels"],
+            conventions=words["conventions"],
             simulated=simulated,
-            **space,
+            liquidity=space["liquidity"],
+            regime=space["regime"],
+            sentiment=space["sentiment"],
+            dealer=space["dealer"],
+            elasticity=space["elasticity"],
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -146,6 +153,7 @@ class FieldMap(Shown):
             **{name: dict(getattr(self, name)) for name in NAMESPACES},
             "landmarks": {name: {"price": mark.price, "known_since": mark.known_since} for name, mark in self.landmarks.items()},
             "steering": dict(self.steering),
+            "labels": dict(self.labels),
             "reasons": {name: reason.value for name, reason in self.reasons.items()},
             "conventions": dict(self.conventions),
             "simulated": self.simulated,
@@ -169,13 +177,14 @@ def _merge(
     space: Mapping[str, dict[str, float]],
     landmarks: dict[str, Landmark],
     reasons: dict[str, Reason],
-    conventions: dict[str, str],
+    words: Mapping[str, dict[str, str]],
 ) -> None:
     """Put one reading beside what is there already; nothing is overwritten."""
     if utc(reading.as_of) > as_of:
         raise InvalidInput(f"expected readings made by {as_of.isoformat()}, found one of {reading.as_of.isoformat()}")
     where = reading.namespace
     twice = sorted((reading.values.keys() & space[where].keys()) | (reading.landmarks.keys() & landmarks.keys()))
+    twice += sorted(name for name in reading.labels if f"{where}.{name}" in words["labels"])
     if twice:
         raise InvalidInput(f"expected each quantity of {where} from one source, found {', '.join(twice[:4])} twice")
     late = [name for name, mark in reading.landmarks.items() if utc(mark.known_since) > as_of]
@@ -184,4 +193,5 @@ def _merge(
     space[where].update(reading.values)
     landmarks.update(reading.landmarks)
     reasons.update({f"{where}.{name}": reason for name, reason in reading.reasons.items()})
-    conventions.update({f"{where}.{name}": text for name, text in reading.conventions.items()})
+    words["labels"].update({f"{where}.{name}": str(word) for name, word in reading.labels.items()})
+    words["conventions"].update({f"{where}.{name}": text for name, text in reading.conventions.items()})

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from math import isfinite
 from types import MappingProxyType
 
@@ -36,19 +37,22 @@ class Reading:
     as_of : the moment of the decision, UTC; nothing in it was known later
     values : quantity → value; what is unknown is not in them
     landmarks : name → price and since when it was known
-    reasons : quantity → why it is unknown; disjoint from `values`
+    labels : name → a word out of `fields.vocabulary`, such as `regime` → `thin`
+    reasons : quantity or label → why it is unknown; disjoint from both
     conventions : name → how the figures are to be read (sign policy, unit, day count …); empty where nothing can be doubted
     simulated : True where any row behind it came out of a simulation
 
     Raises
     ------
-    InvalidInput : another namespace, a value that is not finite, or a quantity with both a value and a reason
+    InvalidInput : another namespace, a value that is not finite, a label that is no word of the vocabulary, or a name with both
+        a value and a reason
     """
 
     namespace: str
     as_of: datetime
     values: Mapping[str, float]
     landmarks: Mapping[str, Landmark] = field(default_factory=dict)
+    labels: Mapping[str, StrEnum] = field(default_factory=dict)
     reasons: Mapping[str, Reason] = field(default_factory=dict)
     conventions: Mapping[str, str] = field(default_factory=dict)
     simulated: bool = False
@@ -60,8 +64,11 @@ class Reading:
         bad += [name for name, mark in self.landmarks.items() if not isfinite(mark.price)]
         if bad:
             raise InvalidInput(f"expected finite values, found others in {', '.join(bad[:4])}; an unknown one has a reason")
-        both = sorted(self.values.keys() & self.reasons.keys())
+        loose = [name for name, word in self.labels.items() if not isinstance(word, StrEnum)]
+        if loose:
+            raise InvalidInput(f"expected words of fields.vocabulary, found plain text in {', '.join(loose[:4])}")
+        both = sorted((self.values.keys() | self.labels.keys()) & self.reasons.keys())
         if both:
             raise InvalidInput(f"expected a value or a reason for each quantity, found both for {', '.join(both[:4])}")
-        for name in ("values", "landmarks", "reasons", "conventions"):
+        for name in ("values", "landmarks", "labels", "reasons", "conventions"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))

@@ -1,0 +1,116 @@
+"""The words for regimes and shapes, one list for those who find them and those who act on them.
+
+A producer that says `thin` and a consumer that looks for `illiquid` agree on nothing and notice nothing; so both import
+these names, and a word that is not here cannot be said. Words of the Gnosis reference system are kept where they mean
+something; LEGACY gives the member for each of its other spellings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class LiquidityRegime(StrEnum):
+    """What it costs to trade at once, and whether one side has left. The thresholds are parameters of the producer."""
+
+    DEEP = "deep"
+    LIQUID = "liquid"
+    THIN = "thin"
+    FROZEN = "frozen"
+    TOXIC = "toxic"  # nearly all the size stands on one side: who trades against it trades against those who know
+
+
+class EnergyRegime(StrEnum):
+    """How much of a day's volume the dealers' hedging of a usual move is."""
+
+    LOW = "low_energy"
+    MEDIUM = "medium_energy"
+    HIGH = "high_energy"
+    CRITICAL = "critical_energy"  # large, and it feeds the move
+
+
+class ElasticityRegime(StrEnum):
+    """What the market does once a move is over."""
+
+    ELASTIC = "elastic"  # resists and springs back, on both sides
+    PLASTIC = "plastic"  # gives way on both sides: moves feed themselves
+    BRITTLE = "brittle"  # resists on one side, or up to a point, and gives way beyond
+    CHAOTIC = "chaotic"  # resisting and giving way alternate within the usual move
+
+
+class GammaRegime(StrEnum):
+    """What the dealers' gamma does to moves."""
+
+    SHORT_GAMMA_SQUEEZE = "short_gamma_squeeze"
+    LONG_GAMMA_COMPRESSION = "long_gamma_compression"
+    LOW_GAMMA_EXPANSION = "low_gamma_expansion"
+    NEUTRAL = "neutral"
+
+
+class VannaRegime(StrEnum):
+    """What a change of volatility makes the dealers do."""
+
+    VANNA_FLOW = "vanna_flow"
+    HIGH_VANNA_HIGH_VOL = "high_vanna_high_vol"
+    HIGH_VANNA_LOW_VOL = "high_vanna_low_vol"
+    NEUTRAL = "neutral"
+
+
+class CharmRegime(StrEnum):
+    """What the passing of time makes the dealers do."""
+
+    CHARM_DECAY_DOMINANT = "charm_decay_dominant"
+    HIGH_CHARM_DECAY_ACCELERATION = "high_charm_decay_acceleration"
+    NEUTRAL = "neutral"
+
+
+class VolatilityRegime(StrEnum):
+    """How large moves are, by implied volatility in points."""
+
+    LOW = "low_volatility"
+    NORMAL = "normal_volatility"
+    ELEVATED = "elevated_volatility"
+    CRISIS = "crisis_volatility"
+
+
+class JumpRisk(StrEnum):
+    """How near the price is at which dealers begin to feed a move."""
+
+    LOW = "low_jump_risk"
+    MODERATE = "moderate_jump_risk"
+    HIGH = "high_jump_risk"
+
+
+class PotentialShape(StrEnum):
+    """The form of the energy against the move, in one word."""
+
+    QUADRATIC = "quadratic"  # one well, as of a spring
+    CUBIC = "cubic"  # one side is steeper than the other
+    QUARTIC = "quartic"  # flat in the middle, with walls
+    DOUBLE_WELL = "double_well"  # a hill in the middle and a well on each side
+    INVERTED = "inverted"  # a hill: no move is resisted
+
+
+class FieldBias(StrEnum):
+    """Which way the field gives way more easily."""
+
+    UP = "up"
+    DOWN = "down"
+    NEITHER = "neither"
+
+
+LEGACY: Mapping[str, StrEnum] = MappingProxyType(
+    {
+        "high_liquidity": LiquidityRegime.DEEP,
+        "medium_liquidity": LiquidityRegime.LIQUID,
+        "low_liquidity": LiquidityRegime.THIN,
+        "illiquid": LiquidityRegime.FROZEN,
+        "low": VolatilityRegime.LOW,
+        "normal": VolatilityRegime.NORMAL,
+        "elevated": VolatilityRegime.ELEVATED,
+        "crisis": VolatilityRegime.CRISIS,
+    }
+)
+"""Spellings of the reference system that are no member's value, and the member that each of them means."""
