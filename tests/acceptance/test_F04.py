@@ -12,18 +12,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fieldcast.fields import build_field_table, regime
+from fieldcast.fields import FieldMap, build_field_table, regime
+from fieldcast.fields.vocabulary import Alarm
 from fieldcast.market import BARS
 
-pytestmark = pytest.mark.feature("F04", part="efficiency ratio, ATR %, EMA alignment to soft probabilities")
+pytestmark = pytest.mark.feature("F04")
 
-OPEN_PARTS: tuple[str, ...] = (
-    "VIX bucket",
-    "volatility bucket",
-    "structure bucket",
-    "market-hours bucket",
-    "risk-off overrides",
-)
+OPEN_PARTS: tuple[str, ...] = ()
 
 
 def path(drift: float, seed: int, n: int = 800, calm: int = 600) -> pl.DataFrame:
@@ -77,3 +72,32 @@ def test_the_fault_of_the_reference_is_gone() -> None:
     fall = build_field_table(path(-0.02, seed=3)).tail(100)
     assert fall["regime.trend_down"].mean() > 0.8
     assert fall["regime.trend_up"].max() < 0.2
+
+
+def test_the_buckets_and_the_override_stand_in_the_field_map() -> None:
+    bars = path(0.02, seed=3)
+    table = build_field_table(bars)
+    at = bars["available_at"][-1]
+    plain = FieldMap.at("XNAS:TEST", at, table)
+    vix = bars.with_columns(instrument=pl.lit("XCBO:VIX"), close=pl.when(pl.int_range(pl.len()) < 799).then(18.0).otherwise(31.0))
+    found = regime.regime_field(plain.regime, bars, at, calendar="XNYS", vix=vix)
+    field = FieldMap.at("XNAS:TEST", at, table, [found.reading()])
+    words = {name.removeprefix("regime."): word for name, word in field.labels.items()}
+    assert words["vix_level"] == "crisis"
+    assert words["stance"] == "risk_off"
+    assert {"volatility_level", "structure", "market_hours"} <= set(words)
+    assert found.verdict.alarms == (Alarm.VIX_LEVEL, Alarm.VIX_JUMP)
+    assert field.regime["trend_up"] > 0.5 > field.regime["trend_up_guarded"]
+    assert sum(field.regime[f"{name}_guarded"] for name in regime.NAMES) == pytest.approx(1.0, abs=1e-12)
+
+
+def test_an_alarm_in_a_downtrend_does_not_raise_upward_odds() -> None:
+    bars = path(-0.02, seed=3)
+    table = build_field_table(bars)
+    at = bars["available_at"][-1]
+    plain = FieldMap.at("XNAS:TEST", at, table)
+    vix = bars.with_columns(instrument=pl.lit("XCBO:VIX"), close=pl.lit(31.0))
+    found = regime.regime_field(plain.regime, bars, at, calendar="XNYS", vix=vix)
+    assert found.verdict.alarms == (Alarm.VIX_LEVEL,)
+    assert found.memberships["trend_up"] <= plain.regime["trend_up"] < 0.1
+    assert found.memberships["trend_down"] == plain.regime["trend_down"]

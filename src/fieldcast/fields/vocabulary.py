@@ -114,3 +114,82 @@ LEGACY: Mapping[str, StrEnum] = MappingProxyType(
     }
 )
 """Spellings of the reference system that are no member's value, and the member that each of them means."""
+
+
+class VixLevel(StrEnum):
+    """Bucket of the VIX close."""
+
+    LOW = "low"
+    NORMAL = "normal"
+    ELEVATED = "elevated"
+    CRISIS = "crisis"
+
+
+class VolatilityLevel(StrEnum):
+    """Third of an instrument's own past in which its volatility lies."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class Structure(StrEnum):
+    """How price moves."""
+
+    TREND_UP = "trend_up"
+    TREND_DOWN = "trend_down"
+    ROTATION = "rotation"  # back and forth inside a range
+    CHOP = "chop"  # wide moves without a direction
+
+
+class MarketHours(StrEnum):
+    """Part of the trading day."""
+
+    PRE_MARKET = "pre_market"
+    REGULAR = "regular"
+    AFTER_HOURS = "after_hours"
+    OVERNIGHT = "overnight"
+    CLOSED = "closed"
+
+
+class TradingDesk(StrEnum):
+    """Whose day it is in a market that never closes."""
+
+    TOKYO = "tokyo"
+    LONDON = "london"
+    NEW_YORK = "new_york"
+
+
+class Activity(StrEnum):
+    """Volume against what is usual."""
+
+    BUSY = "busy"
+    USUAL = "usual"
+    QUIET = "quiet"
+
+
+class CorrelationLevel(StrEnum):
+    """How closely an instrument follows the market."""
+
+    STRONG = "strong"
+    MILD = "mild"
+    NONE = "none"
+    INVERSE = "inverse"
+    STRONGLY_INVERSE = "strongly_inverse"
+
+
+class Alarm(StrEnum):
+    """A rule by which the market is in alarm (risk-off)."""
+
+    VIX_LEVEL = "vix_level"
+    VIX_JUMP = "vix_jump"
+    DRAWDOWN = "drawdown"
+    CORRELATION = "correlation"
+    DEALERS = "dealers"
+
+
+class Stance(StrEnum):
+    """Whether any alarm is on."""
+
+    RISK_OFF = "risk_off"
+    CALM = "calm"

@@ -139,7 +139,7 @@ def _column(
     return FieldColumn(f"regime.{name}", "regime", inputs, warmup, unit, formula, source, low, high)
 
 
-OWN = "fields/regime.py"
+OWN = "fields/regime/soft.py"
 
 COLUMNS: tuple[FieldColumn, ...] = (
     _column("efficiency", EFFICIENCY, "signed ratio", "net move / path, 10 steps", "Kaufman (1995)", -1.0, 1.0),

@@ -1,0 +1,52 @@
+"""Regime: is price trending (which way), reverting, or breaking out; how volatile is it; and is the market in alarm?"""
+
+from __future__ import annotations
+
+from fieldcast.fields._rows import Floats, Rows
+from fieldcast.fields.regime import soft, volatility
+from fieldcast.fields.regime.alarms import MarketState, RiskOff, RiskOffRules, overridden, risk_off
+from fieldcast.fields.regime.buckets import (
+    activity,
+    correlation_level,
+    market_hours,
+    structure,
+    trading_desk,
+    vix_level,
+    volatility_level,
+)
+from fieldcast.fields.regime.reading import RegimeField, regime_field
+from fieldcast.fields.regime.soft import NAMES, efficiency_ratio, memberships, trend_strength
+from fieldcast.fields.regime.volatility import own_rank, realised_volatility
+
+COLUMNS = soft.COLUMNS + volatility.COLUMNS
+
+
+def compute(rows: Rows) -> dict[str, Floats]:
+    """Every regime column, (n,) each, NaN where unknown; names without their namespace."""
+    return soft.compute(rows) | volatility.compute(rows)
+
+
+__all__ = [
+    "COLUMNS",
+    "NAMES",
+    "MarketState",
+    "RegimeField",
+    "RiskOff",
+    "RiskOffRules",
+    "activity",
+    "compute",
+    "correlation_level",
+    "efficiency_ratio",
+    "market_hours",
+    "memberships",
+    "overridden",
+    "own_rank",
+    "realised_volatility",
+    "regime_field",
+    "risk_off",
+    "structure",
+    "trading_desk",
+    "trend_strength",
+    "vix_level",
+    "volatility_level",
+]
