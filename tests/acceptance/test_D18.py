@@ -77,7 +77,7 @@ def judged(format: str, first: int, count: int, folder: Path) -> Counter[str]:
     own, became = fuzz.seeds()[format], Counter[str]()
     for number in range(first, first + count):
         seed = own[number % len(own)]
-        data = fuzz.payload(seed, number)
+        data, _ = fuzz.payload(seed, number)
         outcome = fuzz.run(seed, data, folder)
         if outcome.refusal is not None:
             assert outcome.kept == 0, f"payload {number} of {format} was refused ({outcome.refusal}) and left rows"
@@ -114,7 +114,7 @@ def test_damage_to_a_file_in_several_parts_reaches_no_table_on_the_disk(format, 
         assert fuzz.impossible(store, seed.options.now) == sum(count.added for count in sound.tables.values()) > 0
         for number in range(12):
             before = contents(store)
-            path.write_bytes(fuzz.payload(seed, number))
+            path.write_bytes(fuzz.payload(seed, number)[0])
             options = replace(seed.options, now=seed.options.now + timedelta(minutes=number + 1))
             report = import_sources([(path, options)], store=store, format=format, batch_rows=1)
             fuzz.impossible(store, options.now)
@@ -148,7 +148,7 @@ def test_a_folder_of_damaged_files_is_judged_file_by_file(tmp_path):
         for number, seed in [(n, seed) for seed in fuzz.seeds()[format] for n in range(6)]:
             path = folder / format / str(number) / seed.name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(seed.data if number == 0 else fuzz.payload(seed, number))
+            path.write_bytes(seed.data if number == 0 else fuzz.payload(seed, number)[0])
             written.add(path)
     with open_workspace(settings=Settings(home=tmp_path / "home"), clock=ManualClock(now)) as workspace:
         found = import_data(workspace, folder)
@@ -188,7 +188,7 @@ def test_a_payload_can_be_made_again_and_differs_from_its_seed():
     for own in fuzz.seeds().values():
         seed = own[0]
         assert fuzz.payload(seed, 3) == fuzz.payload(seed, 3)
-        changed += sum(fuzz.payload(seed, number) != seed.data for number in range(5))
+        changed += sum(fuzz.payload(seed, number)[0] != seed.data for number in range(5))
     assert changed > 4.5 * len(fuzz.seeds())
 
 

@@ -16,7 +16,7 @@ STAMPS = [replace(FIELD_REGISTRY["liquidity.swing_high_age"], name=name, low=Non
 
 
 def compute(bars: pl.DataFrame, covariates: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-    return build_field_table(bars).drop("available_at", "reasons")
+    return build_field_table(bars).drop("available_at", "close", "reasons")
 
 
 def test_every_field_is_causal_forgets_as_declared_and_is_scale_free(make_bars) -> None:

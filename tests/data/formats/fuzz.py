@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import zip_longest
 from pathlib import Path
 from types import ModuleType
 
@@ -227,17 +228,25 @@ TEXT = (_flip, _overwrite, _cut, _fields, _fields, _fields, _numbers, _numbers, 
 BINARY = (_flip, _flip, _overwrite, _cut)
 
 
-def _content(data: bytes, chance: random.Random) -> bytes:
+class Chance(random.Random):
+    """A source of chance that counts what it damaged: `rows` are lines that are no longer what and where they were."""
+
+    rows = 0
+
+
+def _content(data: bytes, chance: Chance) -> bytes:
     """Damage to bytes that are no archive."""
     if not data:
         return chance.choice(NUMBERS)
-    text = b"\x00" not in data[:4096] and not data.startswith(b"PAR1")
+    text, sound = b"\x00" not in data[:4096] and not data.startswith(b"PAR1"), data
     for _ in range(chance.randint(1, 2)):
         data = chance.choice(TEXT if text else BINARY)(data, chance) or b"0"
+    if text:
+        chance.rows += sum(new != old for new, old in zip_longest(data.split(b"\n"), sound.split(b"\n")))
     return data
 
 
-def _packed(data: bytes, chance: random.Random) -> bytes:
+def _packed(data: bytes, chance: Chance) -> bytes:
     """Gzip: whole around damaged text, cut short, flipped, or twice."""
     kind = chance.randrange(4)
     if kind == 0:
@@ -248,7 +257,7 @@ def _packed(data: bytes, chance: random.Random) -> bytes:
     return _flip(packed, chance) if kind == 2 else gzip.compress(packed)
 
 
-def _archive(data: bytes, chance: random.Random) -> bytes:
+def _archive(data: bytes, chance: Chance) -> bytes:
     """Zip: a member damaged, emptied, renamed, lost or there twice; or the archive's own bytes."""
     if chance.random() < 0.2:
         return chance.choice(BINARY)(data, chance)
@@ -269,12 +278,14 @@ def _archive(data: bytes, chance: random.Random) -> bytes:
     return zipped(members)
 
 
-def payload(seed: Seed, number: int) -> bytes:
-    """The damaged file with this number."""
-    chance = random.Random(f"{seed.format}/{seed.name}/{number}")
+def payload(seed: Seed, number: int) -> tuple[bytes, int]:
+    """The damaged file with this number, and how many of its rows were damaged."""
+    chance = Chance(f"{seed.format}/{seed.name}/{number}")
     if seed.data.startswith(b"PK"):
-        return _archive(seed.data, chance)
-    return _packed(seed.data, chance) if chance.random() < 0.1 else _content(seed.data, chance)
+        data = _archive(seed.data, chance)
+    else:
+        data = _packed(seed.data, chance) if chance.random() < 0.1 else _content(seed.data, chance)
+    return data, chance.rows
 
 
 # what must hold -----------------------------------------------------------------------------------------------------
@@ -317,19 +328,19 @@ def impossible(store: MemoryStore, now: datetime) -> int:
     return rows
 
 
-
-
 def campaign(format: str, first: int, count: int, folder: Path) -> dict[str, int]:
     """Payloads `first` to `first + count - 1` of a format, spread over its seeds; the counts of what became of them."""
     own = seeds()[format]
-    tally = {"payloads": 0, "refused": 0, "stored": 0, "quarantined": 0}
+    tally = {"payloads": 0, "rows": 0, "refused": 0, "stored": 0, "quarantined": 0}
     for number in range(first, first + count):
         seed = own[number % len(own)]
         try:
-            outcome = run(seed, payload(seed, number), folder)
+            data, rows = payload(seed, number)
+            outcome = run(seed, data, folder)
         except BaseException as error:
             raise AssertionError(f"payload {number} of {seed.format} ({seed.name}): {type(error).__name__}: {error}") from error
         tally["payloads"] += 1
+        tally["rows"] += rows
         tally["refused"] += outcome.refusal is not None
         tally["stored"] += outcome.kept > 0
         tally["quarantined"] += outcome.quarantined > 0
