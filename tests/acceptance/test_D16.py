@@ -4,9 +4,9 @@ Done when: "On a machine with no key and no network the full demo exits 0, and e
 carries the synthetic label".
 
 The demo itself runs on its last 400 sessions here, with the network cut and no key set; `.ci/run` runs it whole. The label of the
-simulated markets (daily and intraday, of shares, coins and currencies) is on every row, delivery, file, index entry and report
-that the data floor makes and cannot be taken off, and on every packet, decision, printed line and figure that the demo derives
-from it, and on nothing else.
+simulated markets (daily and intraday bars of shares, coins and currencies, option chains, order books) is on every row, delivery,
+file, index entry and report that the data floor makes and cannot be taken off, and on every packet, decision, printed line and
+figure that the demo derives from it, and on nothing else.
 """
 
 from __future__ import annotations
@@ -37,12 +37,27 @@ from fieldcast.data import (
     simulate,
 )
 from fieldcast.data.replay import replay
-from fieldcast.data.simulated import BarMarket, crypto, equity, fx, simulate_bars
+from fieldcast.data.simulated import (
+    INDEX_LISTINGS,
+    BarMarket,
+    BookMarket,
+    BookProcess,
+    ChainMarket,
+    crypto,
+    equity,
+    fx,
+    index,
+    simulate_bars,
+    simulate_book,
+    simulate_chain,
+)
 from fieldcast.ground import ConflictError, InvalidInput, Reason
 from fieldcast.ledger import open_database, tables
 from fieldcast.market import DECISION_DELAY, has_reason
 
-pytestmark = pytest.mark.feature("D16", part="offline sources and demo, simulated bars, replay, the label of simulated data")
+pytestmark = pytest.mark.feature(
+    "D16", part="offline sources and demo, simulated bars, chains and books, replay, the label of simulated data"
+)
 OPEN_PARTS: tuple[str, ...] = (
     "per-source degradation, and missing-key versus refused-key wording (no source with a key is built)",
     "one-command data setup",
@@ -216,6 +231,29 @@ def test_simulated_bars_of_every_market_carry_the_label_and_their_seed_and_repla
         MemoryStore().append(bare, made.lineage, table="bars/1m")
     with pytest.raises(ConflictError, match="simulated rows"):
         store.append(bare, replace(made.lineage, simulated=False, dataset="real"), table="bars/1m")
+
+
+def test_simulated_chains_and_books_carry_the_label_and_their_seed():
+    store = MemoryStore()
+    chain = simulate_chain(ChainMarket(2024, index("IDX"), date(2023, 11, 24), date(2023, 11, 24), listings=INDEX_LISTINGS))
+    book = simulate_book(BookMarket(2024, equity("BOOK"), date(2023, 11, 24), date(2023, 11, 24), BookProcess(pace=0.02)))
+    for session in chain.sessions():
+        store.append(pl.concat([one.rows for one in session.snapshots]), chain.lineage, table="chains")
+        store.append(session.open_interest, chain.lineage, table="open_interest")
+    for trading in book.sessions():
+        for table in ("depth", "quotes", "trades"):
+            store.append(getattr(trading, table), book.lineage, table=table)
+    assert store.datasets().select("table", "instrument").sort("table").rows() == [
+        ("chains", "SIM:IDX"), ("depth", "SIM:BOOK"), ("open_interest", "SIM:IDX"), ("quotes", "SIM:BOOK"),
+        ("trades", "SIM:BOOK"),
+    ]  # fmt: skip
+    assert store.datasets()["simulated"].all()
+    for table, id in store.datasets().select("table", "instrument").iter_rows():
+        read = store.read(id, table=table)
+        assert read.height > 100
+        assert read.select(has_reason("simulated").all()).item()
+        assert all(item.simulated and "seed 2024" in item.source for item in store.lineage(id, table=table))
+    assert all("SIMULATED" in made.instrument.name and made.instrument.simulated for made in (chain, book))
 
 
 def test_no_real_row_carries_it():

@@ -155,9 +155,9 @@ def test_the_kernel_equals_its_plain_twin():
     jump_size = np.array([0.02, -0.03, 0.01, -0.02])
     log_volume, shape, noise = np.full(n, 3.0), np.array([0.8, 0.3, 0.2]), random.standard_normal(n)
     state = np.array([math.log(50.0), 0.1, -0.2, 0.0])
-    prices, volumes = np.empty((n, 4)), np.empty(n)
+    prices, volumes, latent = np.empty((n, 4)), np.empty(n), np.empty((n, 2))
     _kernels.walk(state.copy(), process, np.array([1e9, 1e-9]), dt, variance, gap, gap_shock, shock, own, bridge, extremes, mix,
-                  jump_bar, jump_step, jump_size, 0, log_volume, shape, noise, prices, volumes)  # fmt: skip
+                  jump_bar, jump_step, jump_size, 0, log_volume, shape, noise, prices, volumes, latent)  # fmt: skip
 
     jumps = list(zip(jump_bar, jump_step, jump_size, strict=True))
     base, drift, rate, v_s, k_s, v_f, k_f, rho, sd = process
@@ -198,6 +198,7 @@ def test_the_kernel_equals_its_plain_twin():
         surprise = abs(shock[t]) - math.sqrt(2 / math.pi)
         assert volumes[t] == pytest.approx(math.exp(3 + 0.8 * (s + f) + 0.3 * surprise + 0.2 * noise[t]), rel=1e-9)
         s, f = moved(s, v_s, k_s, dt[t], shock[t], own[t, 0]), moved(f, v_f, k_f, dt[t], shock[t], own[t, 1])
+        np.testing.assert_allclose(latent[t], [s, f], rtol=1e-9)
 
 
 # the law ------------------------------------------------------------------------------------------------------------

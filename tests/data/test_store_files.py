@@ -523,3 +523,14 @@ def test_the_hash_of_values_is_the_one_that_its_definition_gives():
             state.update(b"".join(struct.pack("<q", value) for value in micros))
     assert content_sha256(rows.sample(fraction=1, shuffle=True, seed=2), table_of(TABLE)) == state.hexdigest()
     assert date(2023, 1, 3) == rows["ts"][0].date()
+
+
+def test_a_new_folders_name_is_put_on_the_disk_in_each_folder_above_it(tmp_path, monkeypatch):
+    from fieldcast.data import _pending
+
+    synced = []
+    monkeypatch.setattr(_pending.os, "fsync", lambda handle: synced.append(Path(f"/proc/self/fd/{handle}").resolve()))
+    _pending.make_lasting(tmp_path / "a" / "data")
+    assert sorted(synced) == [tmp_path.resolve(), (tmp_path / "a").resolve()]
+    _pending.make_lasting(tmp_path / "a" / "data")
+    assert len(synced) == 2

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from fieldcast.data import list_instruments
-from fieldcast.ground import ConflictError, ManualClock, Settings
+from fieldcast.ground import ConflictError, InvalidInput, ManualClock, Settings
+from fieldcast.market import has_reason
 from fieldcast.workflows import Workspace, open_workspace, simulate_data
 
 SPAN = {"first": date(2019, 1, 2), "last": date(2019, 3, 29)}
@@ -53,3 +54,50 @@ def test_another_seed_or_other_parameters_are_refused_and_nothing_is_written(wor
 def test_minutes_stand_beside_days_of_the_same_seed(workspace: Workspace) -> None:
     simulate_data(workspace, ["A"], seed=7, **SPAN)
     assert simulate_data(workspace, ["A"], seed=7, interval="1h", **SPAN).rows["SIM:A"] > 300
+
+
+# chains and books ---------------------------------------------------------------------------------------------------
+
+DAYS = {"first": date(2019, 3, 28), "last": date(2019, 3, 29)}
+
+
+@pytest.mark.parametrize(
+    ("options", "tables"),
+    [({"table": "chains", "market": "index"}, {"bars/1d", "chains", "open_interest"}),
+     ({"table": "depth", "market": "equity"}, {"depth", "quotes", "trades"})],
+)  # fmt: skip
+def test_chains_and_books_are_stored_with_what_belongs_to_them_and_labelled(workspace: Workspace, options, tables) -> None:
+    made = simulate_data(workspace, ["IDX"], seed=7, **DAYS, **options)
+    stored = workspace.store.datasets()
+    assert set(stored["table"]) == tables
+    assert stored["simulated"].all()
+    rows = {table: workspace.store.read("SIM:IDX", table=table) for table in tables}
+    assert made.rows == {"SIM:IDX": rows[options["table"]].height}
+    assert all(frame.select(has_reason("simulated").all()).item() for frame in rows.values())
+    assert all(item.simulated for item in list_instruments(workspace.ledger))
+    before = held(workspace)
+    assert simulate_data(workspace, ["IDX"], seed=7, **DAYS, **options).rows == {"SIM:IDX": 0}
+    for other in ({"seed": 8}, {"seed": 7, "first": date(2019, 3, 27)}):
+        with pytest.raises(ConflictError, match="SIM:IDX"):
+            simulate_data(workspace, ["IDX"], **{**DAYS, **options, **other})
+    assert held(workspace) == before
+
+
+def test_a_chain_stands_beside_the_bars_that_it_was_made_on(workspace: Workspace) -> None:
+    """The close of each session, in the chain and in bars that were simulated by themselves."""
+    simulate_data(workspace, ["IDX"], seed=7, market="index", **DAYS)
+    simulate_data(workspace, ["IDX"], seed=7, market="index", table="chains", **DAYS)
+    bars = workspace.store.read("SIM:IDX")
+    seen = workspace.store.read("SIM:IDX", table="chains").select("ts", "underlying_price").unique().sort("ts")
+    assert seen.rows() == bars.select("ts", "close").rows()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"table": "trades"}, {"table": "chains", "market": "crypto"}, {"table": "chains", "correlation": 0.5},
+     {"table": "depth", "market": "index"}, {"table": "depth", "interval": "1m"}, {"table": "depth", "like": "SIM:X"}],
+)  # fmt: skip
+def test_what_makes_no_sense_of_a_table_is_refused_and_nothing_is_written(workspace: Workspace, wrong) -> None:
+    with pytest.raises(InvalidInput, match="expected"):
+        simulate_data(workspace, ["A"], seed=7, **{**DAYS, **wrong})
+    assert workspace.store.datasets().is_empty()

@@ -43,6 +43,9 @@ def data_import(
     currency: Annotated[str | None, typer.Option("--currency", help="ISO 4217 [default: USD].")] = None,
     tick: Annotated[str | None, typer.Option("--tick", help="Smallest price step [default: by kind].")] = None,
     adjusted: Annotated[bool, typer.Option("--adjusted", help="The prices are back-adjusted (no raw prices).")] = False,
+    received: Annotated[
+        str | None, typer.Option("--received", help="When the files reached you [default: now]; what they do not date was known then.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, count, write nothing.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Import also files that were imported before.")] = False,
     home: Home = None,
@@ -71,6 +74,7 @@ def data_import(
             currency=currency,
             tick=tick,
             adjusted=adjusted,
+            received=moment(received),
             dry_run=dry_run,
             again=again,
             progress=progress,
@@ -198,14 +202,15 @@ def data_simulate(
     first: Annotated[str, typer.Option("--first", help="First date, such as 2020-01-02.")],
     last: Annotated[str, typer.Option("--last", help="Last date.")],
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the random numbers.")],
-    market: Annotated[str, typer.Option("--market", help="equity, crypto or fx.")] = "equity",
+    market: Annotated[str, typer.Option("--market", help="equity, crypto, fx or index.")] = "equity",
+    table: Annotated[str, typer.Option("--table", help="bars, chains or depth.")] = "bars",
     interval: Annotated[str, typer.Option("--interval", help="1d, 1h, 30m, 15m, 5m or 1m.")] = "1d",
     correlation: Annotated[float, typer.Option("--correlation", help="Of each pair's price shocks, 0 to below 1.")] = 0.0,
     like: Annotated[str | None, typer.Option("--like", help="Id of a stored instrument to fit the market to.")] = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Make bars of simulated instruments, labelled SIMULATED everywhere."""
+    """Make bars, option chains or order books of simulated instruments, labelled SIMULATED everywhere."""
     from fieldcast import workflows
     from fieldcast.cli import _render
 
@@ -217,6 +222,7 @@ def data_simulate(
             last=required_day(last),
             seed=seed,
             market=market,
+            table=table,
             interval=interval,
             correlation=correlation,
             like=like,

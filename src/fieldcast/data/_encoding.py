@@ -71,6 +71,7 @@ def encode(
 
 def whole(rows: pl.DataFrame, described: StoredFile, table: Table) -> tuple[bytes, StoredFile]:
     """Rows in order as one file."""
+    rows = rows.rechunk()
     described = replace(described, content_sha256=content_sha256(rows, table, ascending=True))
     buffer = io.BytesIO()
     if table.layout is Layout.DAILY:

@@ -17,10 +17,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 
 import polars as pl
 
-from fieldcast.data._order import is_ascending
+from fieldcast.data._order import Places, is_ascending, rises, run_starts
 from fieldcast.data.lineage import Lineage
 from fieldcast.ground import InvalidInput, Reason, reason_codes, utc
 from fieldcast.market import Table, conform, has_reason
@@ -37,20 +38,26 @@ class Merged:
     rows_superseded: int
 
 
-def checked(rows: pl.DataFrame, lineage: Lineage, table: Table) -> pl.DataFrame:
+def checked(rows: pl.DataFrame, lineage: Lineage, table: Table) -> tuple[pl.DataFrame, Places]:
     """`rows` in the table's schema and order, or a refusal that names the first thing wrong with them.
+
+    Returns
+    -------
+    tuple : the rows; where each instrument's begin
 
     Raises
     ------
     InvalidInput : schema, key, a non-finite or missing value without its reason, an unregistered reason code, or a
         simulated label that rows and lineage do not share
     """
-    rows = conform(rows, dict(table.schema)).rechunk()
+    rows = conform(rows, dict(table.schema))
     if rows.is_empty():
         raise InvalidInput("expected at least one row to append, found none")
-    ascending = is_ascending(rows)
+    starts = run_starts(rows["instrument"])
+    ascending = is_ascending(rows, starts)
     if not ascending:
         rows = rows.sort(table.version_key)
+        starts = run_starts(rows["instrument"])
     rules = [*_table_rules(table), *_bar_rules(rows, table)]
     if any(rows.select(where.any().alias(str(place)) for place, (where, _) in enumerate(rules)).row(0)):
         for where, message in rules:
@@ -58,12 +65,13 @@ def checked(rows: pl.DataFrame, lineage: Lineage, table: Table) -> pl.DataFrame:
     if not ascending:
         _refuse(rows, rows.select(table.version_key).is_duplicated(), f"expected unique ({', '.join(table.version_key)})")
     _check_reasons(rows, lineage)
-    return rows
+    return rows, starts
 
 
 def _check_reasons(rows: pl.DataFrame, lineage: Lineage) -> None:
     """Each distinct text is looked at once."""
-    texts = rows["reasons"].unique().to_list()
+    reasons = rows["reasons"]
+    texts = reasons.gather(run_starts(reasons)).unique().to_list()
     codes = {text: () if text is None else tuple(text.split(",")) for text in texts}
     wrong = [text for text, of_text in codes.items() if (Reason.SIMULATED in of_text) != lineage.simulated]
     if wrong:
@@ -80,7 +88,8 @@ def _table_rules(table: Table) -> list[tuple[pl.Expr, str]]:
         rules.append((pl.col(name).is_null(), f"expected a value of {name} in every row"))
     for name, dtype in table.schema.items():
         if dtype == pl.Float64:
-            rules.append((~pl.col(name).is_finite(), f"expected {name} finite or null"))
+            unbounded = (pl.col(name) >= inf) | (pl.col(name) <= -inf)  # NaN too: polars orders it above every number
+            rules.append((unbounded, f"expected {name} finite or null"))
     rules += [(pl.col(name) <= 0, f"expected {name} above zero") for name in table.positive]
     rules += [(pl.col(name) < 0, f"expected {name} at or above zero") for name in table.non_negative]
     rules += [(pl.col(low) > pl.col(high), f"expected {high} at or above {low}") for low, high in table.ordered]
@@ -125,7 +134,7 @@ def merge(stored: pl.DataFrame, rows: pl.DataFrame, fetched_at: datetime, table:
     added: list[pl.DataFrame] = []
     counts = dict.fromkeys(("added", "restated", "unchanged", "superseded"), 0)
     key = list(table.key)
-    repeated = not is_ascending(rows) and rows.select(key).is_duplicated().any()
+    repeated = not rises(rows["ts"]) and not is_ascending(rows) and rows.select(key).is_duplicated().any()
     if not repeated and stored.is_empty():
         return Merged(rows, rows.height, 0, 0, 0)
     if reported:

@@ -20,7 +20,7 @@ from fieldcast.ground import ConfigError, Halted, InvalidInput
 TEMPORARY = ".tmp"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CHUNK = 1 << 20
-_PIECE = 1 << 18  # read at once while hashing
+_PIECE = 1 << 16  # read at once while hashing: the hash finds it in the cache nearest to it
 
 
 class Files(Protocol):
@@ -129,14 +129,23 @@ class LocalFiles:
         place = self.root / folder
         if not place.is_dir():
             return []
-        found = place.rglob("*") if deep else place.iterdir()
-        return sorted(path.relative_to(self.root).as_posix() for path in found if path.is_file())
+        return sorted(_files_in(place, f"{folder}/" if folder else "", deep=deep))
 
     def delete(self, name: str) -> None:
         (self.root / name).unlink(missing_ok=True)
 
     def exists(self, name: str) -> bool:
         return (self.root / name).is_file()
+
+
+def _files_in(place: Path, prefix: str, *, deep: bool) -> Iterator[str]:
+    """Names of the files in a folder, behind a prefix; deep: and of those below it, but not through links."""
+    with os.scandir(place) as entries:
+        for entry in entries:
+            if entry.is_file():
+                yield prefix + entry.name
+            elif deep and entry.is_dir(follow_symlinks=False):
+                yield from _files_in(Path(entry.path), f"{prefix}{entry.name}/", deep=True)
 
 
 def write_all(file: Any, data: bytes) -> None:

@@ -177,6 +177,18 @@ def _self() -> str:
     return f"{_host()}-{os.getpid()}"
 
 
+def make_lasting(folder: Path) -> None:
+    """Make a folder and put its name, and those of the folders above it that were made for it, on the disk."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for place in missing:
+        handle = os.open(place.parent, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
 @contextmanager
 def writing(files: Files) -> Iterator[None]:
     """Only one process of this machine writes to a store at a time; a second one is refused.
@@ -186,7 +198,7 @@ def writing(files: Files) -> Iterator[None]:
     ConflictError : another process writes; it is named
     """
     if isinstance(files, LocalFiles):
-        files.root.mkdir(parents=True, exist_ok=True)
+        make_lasting(files.root)
         path = files.root / LOCK
     else:
         path = Path(tempfile.gettempdir()) / f"fieldcast-{os.getuid()}-{digest(files.address)[:16]}.lock"

@@ -19,7 +19,7 @@ def preview(store: Store, rows: pl.DataFrame, lineage: Lineage, *, table: str = 
     InvalidInput, ConflictError : what `Store.append` would raise
     """
     kind = table_of(table)
-    rows = checked(rows, lineage, kind)
+    rows, _ = checked(rows, lineage, kind)
     _refuse_mixture(store, rows, lineage)
     try:
         held = store.cross_section(rows["ts"].min(), rows["ts"].max(), table=table, dataset=lineage.dataset)  # type: ignore[arg-type]

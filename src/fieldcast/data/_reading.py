@@ -21,6 +21,9 @@ _GUESSES: dict[str, tuple[str, ...]] = {
     "close": ("close", "c", "last", "price"),
     "volume": ("volume", "v", "vol"),
 }
+_COMMA = r"^[+-]?[0-9.]*,[0-9.,]*$"                                  # a number but for its commas
+_THOUSANDS = r"^[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]*)?$"
+_SURE = r"^[+-]?[1-9][0-9]{0,2}((,[0-9]{3})+\.[0-9]*|(,[0-9]{3}){2,})$"   # and its commas cannot be decimal ones
 EMPTY = ("", ".", "-", "nan", "null", "none", "na", "n/a", "#n/a")
 
 
@@ -193,8 +196,30 @@ def match_columns(found: list[str], columns: Mapping[str, str] | None, name: str
 
 
 def as_number(column: pl.Series) -> pl.Series:
-    """float64; what is no number is null. `inf` stays infinite, to be refused by its own rule."""
+    """float64; what is no number is null. `inf` stays infinite, to be refused by its own rule.
+
+    Commas between thousands (`1,234.5`) are read where the column leaves no doubt that they are: a point after them, or two of
+    them, somewhere in it.
+
+    Raises
+    ------
+    InvalidInput : the column has numbers with commas that could as well be decimal ones (`1,234`), or are (`1,5`)
+    """
     if column.dtype == pl.String:
         text = column.str.strip_chars()
-        column = text.set(text.str.to_lowercase().is_in(EMPTY), None)
+        text = text.set(text.str.to_lowercase().is_in(EMPTY), None)
+        column = _without_commas(text) if text.str.contains(",", literal=True).any() else text
     return column.cast(pl.Float64, strict=False)
+
+
+def _without_commas(text: pl.Series) -> pl.Series:
+    marked = text.str.contains(_COMMA).fill_null(value=False)
+    found = text.filter(marked)
+    parted = found.str.contains(_THOUSANDS)
+    if found.is_empty() or (parted.all() and found.str.contains(_SURE).any()):
+        return text.zip_with(~marked, text.str.replace_all(",", "", literal=True))
+    example = found[0] if parted.all() else found.filter(~parted)[0]
+    raise InvalidInput(
+        f"expected numbers with a point before their decimals in the column {text.name}, found {example}, whose comma may part "
+        "thousands or decimals; write them without commas"
+    )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from fieldcast.data import _pending
@@ -24,9 +25,7 @@ def verify(files: Files, index: Index) -> VerifyReport:
     """See `Store.verify`. Takes no lock: what a writer replaces meanwhile is looked at again."""
     noted = _noted(files)
     kept, sealed = index.sealed()
-    with ThreadPoolExecutor(_THREADS) as pool:
-        found = pool.map(lambda file: _problem(files, file, sealed[file.path]), _largest_first(kept.values()))
-        problems = [problem for problem in found if problem is not None]
+    problems = _problems(files, kept, sealed)
     on_disk = _stored(files, ".parquet")
     noted |= _noted(files)
     now = index.known([*on_disk, *(problem.path for problem in problems)])
@@ -35,6 +34,26 @@ def verify(files: Files, index: Index) -> VerifyReport:
         if path not in now and path not in noted and files.exists(path) and not _superseded(path, kept.values()):
             problems.append(Problem(path, "expected an index entry for this file, found none; rebuild the index"))
     return VerifyReport(len(kept), tuple(sorted(problems, key=lambda problem: problem.path)))
+
+
+def _problems(files: Files, kept: Mapping[str, StoredFile], sealed: Mapping[str, str]) -> list[Problem]:
+    """What is wrong with each file; every thread takes the next one when it is done with its last."""
+    waiting, found = deque(_largest_first(kept.values())), []
+
+    def work() -> None:
+        while waiting:
+            try:
+                file = waiting.popleft()
+            except IndexError:  # another thread took the last one
+                return
+            problem = _problem(files, file, sealed[file.path])
+            if problem is not None:
+                found.append(problem)
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for done in [pool.submit(work) for _ in range(_THREADS)]:
+            done.result()
+    return found
 
 
 def _problem(files: Files, kept: StoredFile, seal: str) -> Problem | None:

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import polars as pl
 
@@ -26,6 +27,7 @@ from fieldcast.data._lease import Lease, leased
 from fieldcast.data._merge import Merged, checked, merge
 from fieldcast.data._objects import Files, LocalFiles
 from fieldcast.data._pending import Note
+from fieldcast.data._placing import placed
 from fieldcast.data._scan import read_rows
 from fieldcast.data.lineage import Lineage
 from fieldcast.data.store import AppendResult, CompactReport, refuse_mixture
@@ -37,8 +39,7 @@ from fieldcast.market import TABLES, Layout, Table, file_name
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _NAME_BYTES = 200  # file systems take 255
 _FIRST_US, _AFTER_US = micros(datetime(1, 1, 1, tzinfo=UTC)), micros(datetime(9999, 1, 1, tzinfo=UTC))
-LIVE_DAYS = 3  # an append of more days than this is history: it goes into the years at once
-_THREADS = max(2, os.cpu_count() or 1)
+_THREADS = (os.cpu_count() or 1) + 1  # one more than cores: a thread that waits for the disk leaves none idle
 
 
 @dataclass(frozen=True)
@@ -69,14 +70,18 @@ class Writer:
 
     def append(self, rows: pl.DataFrame, lineage: Lineage, kind: Table) -> AppendResult:
         """See `Store.append`."""
-        rows = checked(rows, lineage, kind)
-        instruments = rows["instrument"].unique(maintain_order=True).to_list()
+        rows, starts = checked(rows, lineage, kind)
+        instruments = rows["instrument"].gather(starts).to_list()
         _refuse_names(instruments)
         _refuse_years(rows)
         with self._alone():
             refuse_mixture(lineage, instruments, self._index.deliveries_of(instruments))
             daily = kind.layout is Layout.DAILY
-            counts, parts = (self._daily if daily else self._intraday)(rows, instruments, lineage, kind)
+            if daily:
+                counts, parts = self._daily(rows, instruments, lineage, kind)
+            else:
+                pieces = [rows.slice(at, after - at) for at, after in pairwise((*starts.tolist(), rows.height))]
+                counts, parts = self._intraday(pieces, instruments, lineage, kind)
             if not parts:
                 return _result(counts, ())
             written_at = self._clock.now()
@@ -100,9 +105,7 @@ class Writer:
         counts, parts = [], []
         year = rows["ts"].dt.year()
         years = year.unique().sort().to_list()
-        entries = {
-            entry.unit.period: entry for entry in self._index.of_table(kind.name) if entry.unit.dataset == lineage.dataset
-        }
+        entries = {entry.unit.period: entry for entry in self._index.of_table(kind.name) if entry.unit.dataset == lineage.dataset}
         self._refuse_unknown([Unit(kind.name, lineage.dataset, "", "0000").folder])
         for number in years:
             unit = Unit(kind.name, lineage.dataset, "", f"{number:04}")
@@ -117,17 +120,17 @@ class Writer:
         return counts, parts
 
     def _intraday(
-        self, rows: pl.DataFrame, instruments: list[str], lineage: Lineage, kind: Table
+        self, pieces: Sequence[pl.DataFrame], instruments: list[str], lineage: Lineage, kind: Table
     ) -> tuple[list[Merged], list[_Part]]:
         counts: list[Merged] = []
         parts: list[_Part] = []
         stored = self._index.of_folders(kind.name, lineage.dataset, instruments)
         self._refuse_unknown([Unit(kind.name, lineage.dataset, id, "0000").folder for id in instruments])
-        for id, of_instrument in zip(instruments, _by_instrument(rows), strict=True):
+        for id, of_instrument in zip(instruments, pieces, strict=True):
             merged = self._merged(of_instrument, stored[id], lineage, kind)
             counts.append(merged)
             if not merged.added.is_empty():
-                parts += _placed(merged.added, stored[id], Unit(kind.name, lineage.dataset, id, ""))
+                parts += _parts(merged.added, stored[id], Unit(kind.name, lineage.dataset, id, ""))
         return counts, parts
 
     def _merged(self, rows: pl.DataFrame, entries: Sequence[Entry], lineage: Lineage, kind: Table) -> Merged:
@@ -344,45 +347,10 @@ def _stem(unit: Unit, generation: int) -> str:
     return f"{unit.text}-g{generation + 1}"
 
 
-def _by_instrument(rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """Rows in key order as one table an instrument, without a copy."""
-    return (piece for _, piece in _runs(rows, rows["instrument"]))
-
-
-def _placed(rows: pl.DataFrame, entries: Sequence[Entry], place: Unit) -> list[_Part]:
-    """New rows of one instrument, by the unit that each belongs to.
-
-    A day that has a segment keeps it. Other days get one where all of them are the newest stored day or later, and few.
-    """
+def _parts(rows: pl.DataFrame, entries: Sequence[Entry], place: Unit) -> list[_Part]:
+    """New rows of one instrument, by the unit that each belongs to."""
     held = {entry.unit.period: entry for entry in entries}
-    day = rows["ts"].dt.date()
-    days = day.unique().sort().to_list()
-    newest = max((moment(entry.last_us).date() for entry in entries), default=None)
-    if len(days) <= LIVE_DAYS and newest is not None and days[0] >= newest:
-        segments = days
-    else:
-        segments = [date for date in days if str(date) in held]
-    pieces: dict[str, list[pl.DataFrame]] = {}
-    if segments:
-        years, dates = day.dt.year().to_list(), day.to_list()
-        wanted = set(segments)
-        marks = pl.Series([str(one) if one in wanted else f"{year:04}" for one, year in zip(dates, years, strict=True)])
-    else:
-        marks = day.dt.year()
-    for period, piece in _runs(rows, marks):
-        pieces.setdefault(period if isinstance(period, str) else f"{period:04}", []).append(piece)
-    return [
-        _Part(replace(place, period=period), held.get(period), pl.concat(parts, rechunk=False))
-        for period, parts in sorted(pieces.items())
-    ]
-
-
-def _runs(rows: pl.DataFrame, marks: pl.Series) -> Iterator[tuple[str | int, pl.DataFrame]]:
-    """Rows that follow each other with the same mark, without a copy."""
-    start = 0
-    for run in marks.rle():
-        yield run["value"], rows.slice(start, run["len"])
-        start += run["len"]
+    return [_Part(replace(place, period=period), held.get(period), of_unit) for period, of_unit in placed(rows, entries)]
 
 
 def _result(counts: Sequence[Merged], files: Sequence[StoredFile]) -> AppendResult:

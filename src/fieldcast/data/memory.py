@@ -45,7 +45,7 @@ class MemoryStore:
 
     def append(self, rows: pl.DataFrame, lineage: Lineage, *, table: str = DAILY) -> AppendResult:
         kind = table_of(table)
-        rows = checked(rows, lineage, kind)
+        rows, _ = checked(rows, lineage, kind)
         instruments = rows["instrument"].unique(maintain_order=True).to_list()
         stored: dict[str, list[Lineage]] = {}
         for (_, _, instrument), entry in self._entries.items():
@@ -62,9 +62,7 @@ class MemoryStore:
             deliveries = with_delivery(() if old is None else old.lineage, lineage)
             entries[key] = _Entry(versions, content_sha256(versions, kind), deliveries)
         self._entries = entries
-        return AppendResult(
-            merged.rows_added, merged.rows_restated, merged.rows_unchanged, merged.rows_superseded, files=()
-        )
+        return AppendResult(merged.rows_added, merged.rows_restated, merged.rows_unchanged, merged.rows_superseded, files=())
 
     def _entry(self, instrument: str, table: str, dataset: str | None) -> _Entry:
         table_of(table)

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,7 @@ from fieldcast.data import (
     save_instrument,
 )
 from fieldcast.data.catalogue import imported_before, log_imports, save_instruments, settled
-from fieldcast.ground import ConflictError, InvalidInput, MissingData, Shown, digest
+from fieldcast.ground import ConflictError, InvalidInput, MissingData, Shown, digest, utc
 from fieldcast.ledger import Database
 from fieldcast.market import Instrument, Kind, default_instrument
 from fieldcast.workflows.progress import Progress, silent
@@ -99,6 +100,7 @@ def import_data(
     currency: str | None = None,
     tick: str | None = None,
     adjusted: bool = False,
+    received: datetime | None = None,
     dry_run: bool = False,
     again: bool = False,
     progress: Progress = silent,
@@ -118,6 +120,7 @@ def import_data(
     columns : `ts=Date,close=Last`, or a mapping from our names to the file's
     interval, zone, stamp, date_format : of times that the file leaves open; see `data.formats.Options`
     map_files : folder of LEAN map files, where they do not stand beside the data
+    received : when the files reached you, where that was earlier than now: what a file does not date was known then
     again : import also what was imported before
 
     Raises
@@ -128,7 +131,9 @@ def import_data(
     if columns and format is None:
         format = "table"     # whoever maps columns says that it is a table of bars
     named = [Path(files)] if isinstance(files, (str, Path)) else [Path(file) for file in files]
-    step = _decimal(tick)
+    step, now = _decimal(tick), workspace.clock.now()
+    if received is not None and utc(received) > now:
+        raise InvalidInput(f"expected files that were received by {now.isoformat()}, found {utc(received).isoformat()}")
 
     def about(path: Path) -> Options:
         """What was said, with the instrument of this file."""
@@ -136,7 +141,7 @@ def import_data(
         return replace(options, instrument=_described(workspace, id, kind, calendar, currency, step))
 
     options = Options(
-        now=workspace.clock.now(),
+        now=now if received is None else utc(received),
         venue=venue,
         kind=None if kind is None else _kind(kind),
         columns=_mapping(columns),
@@ -147,7 +152,8 @@ def import_data(
         adjusted=adjusted,
         map_files=None if map_files is None else Path(map_files),
     )
-    said = _said(options, format=format, instrument=instrument, calendar=calendar, currency=currency, tick=tick, dataset=dataset)
+    said = _said(options, format=format, instrument=instrument, calendar=calendar, currency=currency, tick=tick, dataset=dataset,
+                 **({} if received is None else {"received": utc(received).isoformat()}))
     paths, unknown = _expanded(named, format)
     held = set(workspace.store.datasets()["dataset"])       # a log of files whose rows were lost since counts for nothing
     fresh = [path for path in paths if again or _home(workspace, path, said) not in held]
@@ -157,7 +163,7 @@ def import_data(
         save_instruments(workspace.ledger, [item for report in reports for item in report.instruments])
 
     def stored(reports: list[SourceReport]) -> None:
-        log_imports(workspace.ledger, [(report, _place(report.path, said)) for report in reports], options.now)
+        log_imports(workspace.ledger, [(report, _place(report.path, said)) for report in reports], now)
 
     report = import_sources(
         ((path, partial(about, path)) for path in _watched(fresh, progress)),

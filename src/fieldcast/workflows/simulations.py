@@ -1,8 +1,11 @@
-"""Simulated bars into the store: labelled in every row, in the id and in the lineage, and never part of a claim."""
+"""Simulated bars, option chains and order books into the store: labelled in every row, in the id and in the lineage.
+
+They are never part of a claim about a real market.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -11,15 +14,26 @@ import polars as pl
 
 from fieldcast.data import load_instrument, save_instrument
 from fieldcast.data.catalogue import settled
-from fieldcast.data.simulated import BarMarket, SimulatedInstrument, calibrate, crypto, equity, fx, loadings_of, simulate_bars
+from fieldcast.data.simulated import (
+    BarMarket,
+    SimulatedInstrument,
+    calibrate,
+    crypto,
+    equity,
+    fx,
+    index,
+    loadings_of,
+    simulate_bars,
+)
 from fieldcast.data.simulated.bars import DATASET, source_of
 from fieldcast.ground import ConflictError, InvalidInput, Shown
-from fieldcast.market import Kind
+from fieldcast.market import Instrument, Kind
+from fieldcast.workflows._simulated_tables import TABLES, TableMaker
 from fieldcast.workflows.progress import Progress, silent
 from fieldcast.workflows.workspace import Workspace
 
-MARKETS: dict[str, Callable[..., SimulatedInstrument]] = {"equity": equity, "crypto": crypto, "fx": fx}
-_STAGE = "Simulated bars into the store"
+MARKETS: dict[str, Callable[..., SimulatedInstrument]] = {"equity": equity, "crypto": crypto, "fx": fx, "index": index}
+_STAGE = "Simulated data into the store"
 
 
 @dataclass(frozen=True)
@@ -43,29 +57,34 @@ def simulate_data(
     last: date,
     seed: int,
     market: str = "equity",
+    table: str = "bars",
     interval: str = "1d",
     correlation: float = 0.0,
     like: str | None = None,
     progress: Progress = silent,
 ) -> SimulatedData:
-    """Make bars of simulated instruments and store them.
+    """Make bars of simulated instruments, or their option chains or order books, and store them.
 
     Parameters
     ----------
     names : of the instruments, whose ids are `SIM:` and the name
     first, last : dates of the sessions, both included
     seed : of the random numbers; stands in the lineage and in the instruments' names
-    market : equity, crypto or fx
-    interval : 1d, 1h, 30m, 15m, 5m or 1m
+    market : equity, crypto, fx or index
+    table : bars; chains (of an equity or an index: american and european contracts; with the underlying's bars and the counts of
+        open interest); depth (with quotes and trades)
+    interval : 1d, 1h, 30m, 15m, 5m or 1m; of chains: 1d gives each session's close, others the end of each bar
     correlation : of each pair's price shocks, from 0 to below 1
     like : id of an instrument of the store to which volatility, jumps, season and volume are fitted
 
     Raises
     ------
-    InvalidInput : an unknown market, interval or name, or a correlation out of range
+    InvalidInput : an unknown market, table, interval or name, a correlation out of range, or one of chains or books
     MissingData : `like` has too few bars of the interval
     ConflictError : the store has an instrument of that name out of another seed or other parameters; nothing was written
     """
+    if table not in ("bars", *TABLES):
+        raise InvalidInput(f"expected a table out of bars, {', '.join(TABLES)}, found {table!r}")
     if market not in MARKETS:
         raise InvalidInput(f"expected a market out of {', '.join(MARKETS)}, found {market!r}")
     if not 0.0 <= correlation < 1.0:
@@ -73,6 +92,11 @@ def simulate_data(
     matrix = [[1.0 if row == column else correlation for column in range(len(names))] for row in range(len(names))]
     loadings = loadings_of(matrix) if names else ()
     instruments = [MARKETS[market](name, loadings=share) for name, share in zip(names, loadings, strict=True)]
+    if table != "bars":
+        if correlation or like is not None:
+            raise InvalidInput(f"expected no correlation and no `like` with {table}: they are of bars alone")
+        makers = [TABLES[table](seed, item, first, last, interval) for item in instruments]
+        return _tables(workspace, makers, seed, table, progress)
     if like is not None:
         described = load_instrument(workspace.ledger, like)
         bars = workspace.store.read(like, table=f"bars/{interval}")
@@ -81,7 +105,8 @@ def simulate_data(
         )
         instruments = [replace(fitted.instrument, name=item.name, loadings=item.loadings) for item in instruments]
     made = BarMarket(seed=seed, instruments=tuple(instruments), first=first, last=last, interval=interval)
-    _refuse_another(workspace, made)
+    for one in made.instruments:
+        _refuse_another(workspace, one.described(seed), {made.table: source_of(made, one)})
     rows: dict[str, int] = {}
     for done, item in enumerate(simulate_bars(made)):
         progress(_STAGE, done, len(instruments))
@@ -92,24 +117,38 @@ def simulate_data(
     return SimulatedData(seed, made.table, rows, like)
 
 
-def _refuse_another(workspace: Workspace, made: BarMarket) -> None:
+def _tables(workspace: Workspace, makers: list[TableMaker], seed: int, table: str, progress: Progress) -> SimulatedData:
+    """Chains or books of several instruments, one after the other; checked before anything is written."""
+    for maker in makers:
+        _refuse_another(workspace, maker.instrument, maker.sources)
+    rows: dict[str, int] = {}
+    for done, maker in enumerate(makers):
+        progress(_STAGE, done, len(makers))
+        save_instrument(workspace.ledger, maker.instrument)
+        rows[maker.instrument.id] = maker.store(workspace.store)
+    progress(_STAGE, len(makers), len(makers))
+    return SimulatedData(seed, table, rows, None)
+
+
+def _refuse_another(workspace: Workspace, instrument: Instrument, expected: Mapping[str, str]) -> None:
     """A simulated instrument is one history: what is stored under its id must come out of the same seed and parameters.
 
     Another table of it (minutes beside days) has the same seed.
+
+    Parameters
+    ----------
+    expected : table → what the lineage will say
     """
-    described = [item.described(made.seed) for item in made.instruments]
-    settled(workspace.ledger, described)
+    settled(workspace.ledger, [instrument])
     stored = workspace.store.datasets()
-    for item, instrument in zip(made.instruments, described, strict=True):
-        expected = source_of(made, item)
-        tables = stored.filter((pl.col("instrument") == instrument.id) & (pl.col("dataset") == DATASET))["table"]
-        for table in tables:
-            for delivery in workspace.store.lineage(instrument.id, table=table, dataset=DATASET):
-                same = delivery.source == expected
-                if table != made.table:
-                    same = delivery.source.partition(",")[0] == expected.partition(",")[0]
-                if not same:
-                    raise ConflictError(
-                        f"expected {instrument.id} ({table}) out of the seed and the parameters that it is stored with "
-                        f"({delivery.source}), found {expected}; choose another name"
-                    )
+    seed = next(iter(expected.values())).partition(",")[0]
+    tables = stored.filter((pl.col("instrument") == instrument.id) & (pl.col("dataset") == DATASET))["table"]
+    for table in tables:
+        for delivery in workspace.store.lineage(instrument.id, table=table, dataset=DATASET):
+            wanted = expected.get(table)
+            same = delivery.source == wanted if wanted is not None else delivery.source.partition(",")[0] == seed
+            if not same:
+                raise ConflictError(
+                    f"expected {instrument.id} ({table}) out of the seed and the parameters that it is stored with "
+                    f"({delivery.source}), found {wanted or seed}; choose another name"
+                )

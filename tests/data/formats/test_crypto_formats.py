@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -17,7 +17,7 @@ from fieldcast.data.formats import Options, Source, _bar_files, format_of
 from fieldcast.data.formats._moments import moments
 from fieldcast.data.importing import import_source
 from fieldcast.ground import InvalidInput, Reason
-from fieldcast.market import Kind, default_instrument, has_reason
+from fieldcast.market import Kind, default_instrument, has_reason, sessions_between
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 MILLIS = 1709251200000      # 2024-03-01 00:00 UTC
@@ -241,6 +241,60 @@ def test_funding_may_be_negative(tmp_path):
     rows = _only(_imported(path)[0])
     assert rows.select("instrument", "ts", "rate").row(0) == (
         "BINANCE:BTCUSD-PERP", datetime(2022, 12, 13, 8, tzinfo=UTC), -0.000019)
+
+
+def test_binance_funding_of_a_month_is_read_from_its_zip(tmp_path):
+    """Binance writes the moment of calculation, some milliseconds late; rates of the documented example of its futures API."""
+    lines = "calc_time,funding_interval_hours,last_funding_rate\n1709251200004,8,-0.00010000\n1709280000000,8,0.00030158\nx,8,1\n"
+    path = tmp_path / "ETHUSDT-fundingRate-2024-03.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("ETHUSDT-fundingRate-2024-03.csv", lines)
+    store, report = _imported(path)
+    assert (report.format, report.dataset, report.removed) == ("binance-funding", "binance", {Reason.ROW_UNREADABLE: 1})
+    assert _only(store).select("instrument", "ts", "rate").rows() == [
+        ("BINANCE:ETHUSDT-PERP", datetime(2024, 3, 1, 0, 0, 0, 4000, tzinfo=UTC), -0.0001),
+        ("BINANCE:ETHUSDT-PERP", datetime(2024, 3, 1, 8, tzinfo=UTC), 0.00030158),
+    ]
+
+
+def test_bybit_funding_history_comes_newest_first(tmp_path):
+    """The layout of Bybit's v5 reference, Get Funding Rate History."""
+    newest = 1_672_041_600_000      # 2022-12-26 08:00
+    rates = [
+        {"symbol": "ETHUSDT", "fundingRate": "0.0001", "fundingRateTimestamp": str(newest - 28_800_000 * k)} for k in range(3)
+    ]
+    answer = {"retCode": 0, "retMsg": "OK", "result": {"category": "linear", "list": rates}, "time": 1672051897447}
+    store, report = _imported(_write(tmp_path, "funding.json", json.dumps(answer)))
+    assert report.format == "bybit-funding"
+    rows = _only(store)
+    assert rows["instrument"].unique().to_list() == ["BYBIT:ETHUSDT-PERP"]
+    assert rows["ts"].to_list() == [datetime(2022, 12, 25, 16, tzinfo=UTC) + timedelta(hours=8 * k) for k in range(3)]
+    answer["result"]["list"] = [rates[0], {**rates[1], "symbol": "BTCUSDT"}]
+    with pytest.raises(InvalidInput, match=r"one future in two\.json, found BTCUSDT, ETHUSDT"):
+        _imported(_write(tmp_path, "two.json", json.dumps(answer)))
+
+
+@pytest.mark.parametrize("zone", [None, "UTC"])
+def test_metatraders_own_export_is_in_broker_time_and_without_volume(tmp_path, zone):
+    header = "<DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>"
+    lines = [f"2024.01.02\t{10 + n}:00:00\t1.1\t1.12\t1.09\t1.11\t842\t0\t21" for n in range(4)]
+    store, report = _imported(_write(tmp_path, "EURUSD_H1_202401021000_202401021300.csv", header, *lines), zone=zone)
+    assert report.format == "metatrader-export"
+    rows = _only(store)
+    hour = 11 if zone else 9        # Athens is two hours before UTC in winter; ts is the bar's end
+    assert rows["ts"].to_list() == [datetime(2024, 1, 2, hour + n, tzinfo=UTC) for n in range(4)]
+    assert rows.select("instrument", "open", "high", "low", "close", "volume").row(0) == (
+        "MT5:EURUSD", 1.1, 1.12, 1.09, 1.11, None)
+    assert any("broker time" in note for note in report.notes) == (zone is None)
+
+
+def test_metatraders_own_export_of_days_has_no_clock(tmp_path):
+    header = "<DATE>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>"
+    lines = [f"2024.01.{n:02d}\t1.1\t1.12\t1.09\t1.11\t842\t0\t21" for n in (2, 3, 4, 5)]
+    store, report = _imported(_write(tmp_path, "EURUSD_Daily_202401020000_202401050000.csv", header, *lines))
+    assert (report.format, report.rows_kept) == ("metatrader-export-days", 4)
+    ends = sessions_between("24/5", date(2024, 1, 2), date(2024, 1, 5))["close"].to_list()      # currencies: midnight to midnight
+    assert _only(store)["ts"].to_list() == ends == [datetime(2024, 1, n, tzinfo=UTC) for n in (3, 4, 5, 6)]
 
 
 def _candle(minute: int, complete: bool, **sides: str) -> dict[str, object]:

@@ -29,6 +29,7 @@ NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
 START = datetime(2024, 3, 1, tzinfo=UTC)
 MILLIS = 1709251200000
 MUTATIONS = 60
+WEEKDAYS = [day for n in range(80) if (day := date(2024, 3, 1) + timedelta(days=n)).weekday() < 5][:50]
 HAS_DATABENTO = importlib.util.find_spec("databento_dbn") is not None      # an optional extra
 
 
@@ -54,6 +55,12 @@ def _bars(header: str, line: Callable[[int, datetime, float], str], count: int =
 def _kline(n: int, _: datetime, p: float, unit: int = 1) -> str:
     opened = (MILLIS + n * 60_000) * unit
     return f"{opened},{p},{p + 1},{p - 1},{p},5.5,{opened + 60_000 * unit - 1},550.1,12,2.5,250.0,0"
+
+
+def _bybit_funding() -> bytes:
+    times = (str(MILLIS + n * 28_800_000) for n in range(49, -1, -1))
+    rates = [{"symbol": "BTCUSDT", "fundingRate": f"{n / 1e5:.8f}", "fundingRateTimestamp": time} for n, time in enumerate(times)]
+    return json.dumps({"retCode": 0, "result": {"category": "linear", "list": rates}}).encode()
 
 
 def _binance_stream() -> bytes:
@@ -215,6 +222,16 @@ def _cases() -> tuple[Case, ...]:
         Case("metatrader-points", "EURUSDm1.csv", _bars(
             "Date,open,high,low,close,tick_volume",
             lambda n, t, p: f"{t:%Y-%m-%d %H:%M:%S},{p * 1000},{p * 1000 + 9},{p * 1000 - 9},{p * 1000},40"), 50),
+        Case("metatrader-export", "EURUSD_M1_202403010000.csv", _bars(
+            "<DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>",
+            lambda n, t, p: f"{t:%Y.%m.%d\t%H:%M:%S}\t{p}\t{p + 1}\t{p - 1}\t{p}\t40\t0\t2"), 50),
+        Case("metatrader-export-days", "EURUSD_Daily_202403010000.csv", _bars(
+            "<DATE>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>",
+            lambda n, t, p: f"{WEEKDAYS[n]:%Y.%m.%d}\t{p}\t{p + 1}\t{p - 1}\t{p}\t40\t0\t2"), 50),
+        Case("binance-funding", "BTCUSDT-fundingRate-2024-03.csv", _bars(
+            "calc_time,funding_interval_hours,last_funding_rate",
+            lambda n, t, p: f"{int((START + timedelta(hours=8 * n)).timestamp() * 1000)},8,{(n - 20) / 1e5:.8f}"), 50),
+        Case("bybit-funding", "funding.json", _bybit_funding(), 50),
         Case("backtestingpy-fx", "EURUSD.csv", _bars(
             ",Open,High,Low,Close,Volume",
             lambda n, t, p: f"{START + timedelta(hours=n):%Y-%m-%d %H:%M:%S},{p},{p + 1},{p - 1},{p},40"), 50),

@@ -339,3 +339,57 @@ def test_every_real_lean_file_is_recognised(realdata: Path):
     assert len(files) > 140
     for path in files:
         assert recognise(Source(path)).name.startswith("lean-"), path
+
+
+# the doubled hour, and days ------------------------------------------------------------------------------------------
+
+
+def _half_hours(*hours: float) -> str:
+    return "".join(f"{int(hour * 3_600_000)},100,101,99,100,5\n" for hour in hours)
+
+
+def _put_back(tmp_path: Path, text: str) -> tuple[list[datetime], tuple[str, ...]]:
+    """A coin's minutes on the day on which New York's clock was put back at 06:00 UTC, told to be in New York's time."""
+    path = zipped(tmp_path, "crypto/coinbase/minute/btcusd/20141102_trade.zip", {"20141102_btcusd_minute_trade.csv": text})
+    store, report = imported(path, zone="America/New_York")
+    (instrument,) = report.instruments
+    return store.read(instrument.id, table="bars/1m")["ts"].to_list(), report.notes
+
+
+def test_the_order_of_the_rows_tells_the_two_hours_of_autumn_apart(tmp_path):
+    stamps, notes = _put_back(tmp_path, _half_hours(0.5, 1, 1.5, 1, 1.5, 2))
+    start = datetime(2014, 11, 2, 4, 31, tzinfo=UTC)
+    assert stamps == [start + timedelta(minutes=30 * k) for k in range(6)]
+    assert not any("twice" in note for note in notes)
+
+
+def test_a_doubled_hour_that_stands_once_is_the_earlier_and_the_report_says_so(tmp_path):
+    stamps, notes = _put_back(tmp_path, _half_hours(0.5, 1, 1.5, 2))
+    assert [stamp.hour for stamp in stamps] == [4, 5, 5, 7]
+    assert [note for note in notes if "2 rows stand in an hour that occurs twice in America/New_York" in note]
+
+
+def test_a_zone_for_daily_bars_of_a_share_is_refused_unless_it_is_the_calendars_own(tmp_path):
+    path = zipped(tmp_path, "equity/usa/daily/aapl.zip", {"aapl.csv": "20140605 00:00,6455000,6460000,6450000,6459900,250\n"})
+    with pytest.raises(InvalidInput, match=r"expected no time zone for the daily bars of aapl\.zip"):
+        imported(path, zone="Asia/Tokyo")
+    assert imported(path, zone="America/New_York")[1].rows_kept == 1
+
+
+def test_the_map_files_of_a_folder_are_looked_through_once_for_many_days(tmp_path, monkeypatch):
+    from fieldcast.data.formats import lean_maps
+
+    maps = tmp_path / "equity/usa/map_files"
+    maps.mkdir(parents=True)
+    (maps / "aapl.csv").write_text("19980102,aapl,Q\n20501231,aapl,Q\n")
+    looked = []
+    real = lean_maps.read_map_folder
+    monkeypatch.setattr(lean_maps, "read_map_folder", lambda folder: looked.append(folder) or real(folder))
+    text = "34200000,6455000,6460000,6450000,6459900,250\n"
+    for day in ("20140605", "20140606", "20140609"):
+        path = zipped(tmp_path, f"equity/usa/minute/aapl/{day}_trade.zip", {f"{day}_aapl_minute_trade.csv": text})
+        assert [item.id for item in imported(path)[1].instruments] == ["XNAS:AAPL"]
+    assert len(looked) == 1
+    (maps / "msft.csv").write_text("19980102,msft,Q\n20501231,msft,Q\n")
+    text_path = zipped(tmp_path, "equity/usa/minute/msft/20140605_trade.zip", {"20140605_msft_minute_trade.csv": text})
+    assert [item.id for item in imported(text_path)[1].instruments] == ["XNAS:MSFT"]

@@ -286,6 +286,37 @@ def test_a_volume_that_is_no_number_is_counted(bring):
     assert found["volume"].to_list()[2:12] == [12.0, None, 14.0, 15.0, 16.0, None, 18.0, None, 20.0, None]
 
 
+def _priced(*prices: str, volume: str = "100") -> str:
+    """Daily rows of SPY that are one price each."""
+    days = sessions_between("XNYS", date(2024, 1, 2), date(2024, 2, 1))["session"].head(len(prices))
+    cells = [f'{day},"{price}","{price}","{price}","{price}","{volume}"' for day, price in zip(days, prices, strict=True)]
+    return "\n".join(["date,open,high,low,close,volume", *cells]) + "\n"
+
+
+def test_commas_between_thousands_are_read_where_nothing_else_can_be_meant(bring):
+    report, store = bring(_priced("1,234.5", "1,235", "999.25", volume="1,234,567"), columns={"close": "close"})
+    rows = store.read(SPY.id, dataset=report.dataset)
+    assert rows["close"].to_list() == [1234.5, 1235.0, 999.25]
+    assert rows["volume"].to_list() == [1_234_567.0] * 3
+
+
+@pytest.mark.parametrize(("price", "found"), [("1,234", "1,234"), ("1,5", "1,5"), ("1.234,5", "1.234,5"), ("0,123", "0,123")])
+def test_a_comma_that_may_be_a_decimal_one_is_refused_with_its_column(bring, price, found):
+    with pytest.raises(InvalidInput, match=f"in the column open, found {found}, whose comma"):
+        bring(_priced(price, price))
+
+
+def test_text_with_a_comma_is_no_number_and_costs_its_row_alone(bring):
+    report, _ = bring(_priced("100", "n.a., late", "101", "102"))
+    assert report.rows_kept == 3
+
+
+def test_a_zone_for_daily_bars_is_refused_unless_it_is_the_calendars_own(bring):
+    with pytest.raises(InvalidInput, match=r"no time zone for the daily bars of file.csv, .* \(America/New_York\), found UTC"):
+        bring(_priced("100", "101"), zone="UTC")
+    assert bring(_priced("100", "101"), zone=YORK)[0].rows_kept == 2
+
+
 def test_a_bad_line_costs_that_line(bring):
     lines = bars(OPEN, 20)
     lines[3] += ",extra"

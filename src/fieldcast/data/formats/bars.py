@@ -23,7 +23,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from fieldcast.data._reading import EMPTY, as_number, match_columns
-from fieldcast.data._stamps import session_dates
+from fieldcast.data._stamps import session_dates, zone_of
 from fieldcast.data._times import interval_of, moments, seconds_of
 from fieldcast.data.formats.contract import Options, Parsed, no_rejects
 from fieldcast.data.formats.frames import rejects, rows_of, session_close
@@ -109,6 +109,7 @@ def read_bars(table: BarTable, options: Options) -> Parsed:
     notes = [f"columns: {', '.join(f'{ours}={theirs}' for ours, theirs in table.columns.items())}"]
     refused = no_rejects()
     if interval == "1d":
+        refuse_zone(options, calendar, table.name)
         day = session_dates(stamps, calendar, options.date_format, table.name)
         bars = bars.with_columns(session_close(day, calendar), unreadable=day.is_null())
         bars = bars.with_columns(ts=pl.when("unreadable").then(None).otherwise("ts"))
@@ -136,6 +137,21 @@ def read_bars(table: BarTable, options: Options) -> Parsed:
         adjustment="adjusted_only" if options.adjusted else "raw",
         notes=tuple(notes),
     )
+
+
+def refuse_zone(options: Options, calendar: str, name: str) -> None:
+    """A day's bar is that of a session of its calendar: a time zone has nothing to say about it.
+
+    Raises
+    ------
+    InvalidInput : `Options.zone` is another than the calendar's own
+    """
+    own = zone_of(calendar)
+    if options.zone is not None and options.zone != own:
+        raise InvalidInput(
+            f"expected no time zone for the daily bars of {name}, whose dates are sessions of {calendar} ({own}), found "
+            f"{options.zone}; leave zone= out, or give interval= where the bars are shorter than a day"
+        )
 
 
 def real(instrument: Instrument) -> Instrument:

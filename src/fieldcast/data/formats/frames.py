@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from fieldcast.data._times import from_wall
 from fieldcast.data.formats.contract import REJECTS
 from fieldcast.ground import Reason
 from fieldcast.market import STAMP, Table, sessions
@@ -28,11 +29,33 @@ def session_close(day: pl.Series, calendar: str) -> pl.Series:
     return frame.select(pl.coalesce("close", noon).alias("ts"))["ts"]
 
 
-def from_zone(local: pl.Series, zone: str) -> pl.Series:
-    """Wall-clock times of a zone in UTC; the hour that occurs twice in autumn is taken as the earlier, one that does not occur
-    in spring is null."""
-    zoned = local.cast(pl.Datetime("us")).dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
-    return zoned.dt.convert_time_zone("UTC")
+def from_zone(local: pl.Series, zone: str, owners: pl.Series | None = None) -> tuple[pl.Series, tuple[str, ...]]:
+    """Wall-clock times of a zone in UTC, one that does not occur in spring null; and what had to be assumed.
+
+    In the hour that occurs twice in autumn the order of the file tells which is meant (`data._times.from_wall`). Where it does
+    not tell, because only one of the two hours is there, it is the earlier, and the note says so.
+
+    Parameters
+    ----------
+    owners : whose row each is; none = all are of one
+    """
+    wall = local.cast(pl.Datetime("us"))
+    found = from_wall(wall, zone, owners)
+    earlier, later = (wall.dt.replace_time_zone(zone, ambiguous=which, non_existent="null") for which in ("earliest", "latest"))
+    doubled = (earlier != later).fill_null(value=False)
+    if not doubled.any():
+        return found, ()
+    who = pl.Series("owner", [""], dtype=pl.String).new_from_index(0, wall.len()) if owners is None else owners.alias("owner")
+    late = (found == later.dt.convert_time_zone("UTC")).alias("late")
+    rows = pl.DataFrame([who, wall.dt.date().alias("day"), late]).filter(doubled)
+    told = rows.select(pl.col("late").any().over("owner", "day"))["late"]
+    guessed = int((~told).sum())
+    if not guessed:
+        return found, ()
+    return found, (
+        f"{guessed} rows stand in an hour that occurs twice in {zone}, and nothing in the file says in which: "
+        "the earlier is assumed",
+    )
 
 
 def rejects(rows: pl.Series | list[int], text: pl.Series | list[str], reason: Reason = Reason.ROW_UNREADABLE) -> pl.DataFrame:

@@ -15,15 +15,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date, timedelta
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
 
+from fieldcast.data.formats.bars import refuse_zone
 from fieldcast.data.formats.contract import Format, Options, Parsed
 from fieldcast.data.formats.frames import from_zone, rejects, session_close
 from fieldcast.data.formats.lean_instruments import Owners, owners_of, zone_of
 from fieldcast.data.formats.lean_paths import LeanName, columns_of, first_member, has_day_lines, name_of, parse_day
-from fieldcast.data.formats.lean_text import Numbers, column, constant, moments, read_dated, read_numbers, within_day
+from fieldcast.data.formats.lean_text import Numbers, column, columns, constant, placed, read_dated, read_numbers, within_day
 from fieldcast.data.formats.source import Sample, Source
 from fieldcast.ground import InvalidInput, Reason
 from fieldcast.market import Instrument, sessions, table_of
@@ -32,6 +34,7 @@ SPANS = {"second": timedelta(seconds=1), "minute": timedelta(minutes=1), "hour":
 INTERVAL = {"second": "1s", "minute": "1m", "hour": "1h", "daily": "1d"}
 FIELDS = {"trade": 6, "quote": 11}
 TRADE = ("open", "high", "low", "close")
+_FEW = 16  # runs of rows inside and outside the session that a day in order does not exceed
 SIDES = {"bid": 1, "ask": 6}  # side → place of its open; high, low, close and size follow
 
 
@@ -47,39 +50,43 @@ def _read_day(source: Source, options: Options, kind: str) -> Iterator[Parsed]:
     instrument, notes = _one_owner(source, name, name.day, options)
     numbers = within_day(read_numbers(_only_member(source), FIELDS[kind]))
     span = SPANS[name.resolution]
-    ts = moments(numbers.values[0], name.day, zone_of(name, options), span)
+    ts, assumed = placed(numbers.values[0], name.day, zone_of(name, options), span)
     ids = constant("instrument", instrument.id, numbers.count)
     reasons = _hours(ts, name, span, instrument.calendar)
-    yield _parsed(numbers, ts, name, kind, (instrument,), ids, reasons, notes)
+    yield _parsed(numbers, ts, name, kind, (instrument,), ids, reasons, (*notes, *assumed))
 
 
 def _read_long(source: Source, options: Options, kind: str) -> Iterator[Parsed]:
     """All days or hours of a ticker."""
     name = name_of(source, options)
-    stamps, numbers = read_dated(_only_member(source), FIELDS[kind])
+    stamps, numbers = read_dated(_only_member(source).tobytes(), FIELDS[kind])
     hourly = name.resolution == "hour" or bool((stamps.dt.hour() != 0).any())
     owners = owners_of(source, name, options)
     numbers, stamps, ids = _parted(numbers, stamps, owners)
     calendar = owners.instruments[0].calendar
     zone = zone_of(name, options)
+    assumed: tuple[str, ...] = ()
     if hourly:
-        ts = from_zone(stamps, zone) + SPANS["hour"]
+        ts, assumed = from_zone(stamps, zone, ids)
+        ts = ts + SPANS["hour"]
     elif name.asset in ("forex", "cfd"):     # a day of the zone, Sunday's evening included
-        ts = from_zone(stamps, zone) + SPANS["daily"]
+        ts = from_zone(stamps, zone)[0] + SPANS["daily"]      # midnights
     else:
+        refuse_zone(options, calendar, source.name)
         ts = session_close(stamps.dt.date(), calendar)
     long = LeanName(name.asset, name.market, "hour" if hourly else "daily", name.ticker, None, name.perpetual, name.style)
     present = set(ids.unique())
     instruments = tuple(item for item in owners.instruments if item.id in present) or owners.instruments[:1]
     reasons = constant("reasons", None, numbers.count)
-    yield _parsed(numbers, ts.alias("ts"), long, kind, instruments, ids.alias("instrument"), reasons, owners.notes)
+    yield _parsed(numbers, ts.alias("ts"), long, kind, instruments, ids.alias("instrument"), reasons, (*owners.notes, *assumed))
 
 
-def _only_member(source: Source) -> bytes:
+def _only_member(source: Source) -> np.ndarray:
+    """The text of a zip that holds one file; it counts until the next one is asked for."""
     members = source.members()
     if len(members) != 1:
         raise InvalidInput(f"expected one file in {source.name}, found {len(members)}")
-    return source.member(members[0])
+    return source.member_array(members[0])
 
 
 def _refuse_another_day(source: Source, day: date) -> None:
@@ -129,12 +136,12 @@ def _parsed(
     """Numbers as rows of bars or quote bars."""
     interval = INTERVAL[name.resolution]
     if kind == "trade":
-        columns, lost, more = _trade_columns(numbers, name)
+        values, lost, more = _trade_columns(numbers, name)
         table = table_of(f"bars/{interval}")
     else:
-        columns, lost, more = _quote_columns(numbers, name)
+        values, lost, more = _quote_columns(numbers, name)
         table = table_of(f"quote_bars/{interval}")
-    rows = pl.DataFrame([ids, ts, ts.alias("available_at"), *columns, reasons])
+    rows = pl.DataFrame([ids, ts, ts.alias("available_at"), *values, reasons])
     rejected = numbers.rejects
     if lost is not None:
         text = rows.filter(lost)["ts"].cast(pl.String)
@@ -144,35 +151,44 @@ def _parsed(
 
 
 def _trade_columns(numbers: Numbers, name: LeanName) -> tuple[list[pl.Series], pl.Series | None, tuple[str, ...]]:
-    prices = numbers.values[1:5] / name.scale if name.scale != 1.0 else numbers.values[1:5]
-    columns = [column(prices[k], part) for k, part in enumerate(TRADE)]
+    prices = columns(_scaled(numbers.values[1:5], name), TRADE)
     if name.asset == "index":
         nothing = pl.Series("volume", [None], dtype=pl.Float64).new_from_index(0, numbers.count)
-        return [*columns, nothing], None, ("the volume column of an index counts its updates: no volume is stored",)
-    return [*columns, column(numbers.values[5], "volume")], None, ()
+        return [*prices, nothing], None, ("the volume column of an index counts its updates: no volume is stored",)
+    return [*prices, column(numbers.values[5], "volume")], None, ()
+
+
+def _scaled(prices: np.ndarray, name: LeanName) -> np.ndarray:
+    return prices / name.scale if name.scale != 1.0 else prices
 
 
 def _quote_columns(numbers: Numbers, name: LeanName) -> tuple[list[pl.Series], pl.Series | None, tuple[str, ...]]:
     """Both sides; which rows have neither."""
-    columns = []
+    found = []
     empty = []
     notes: tuple[str, ...] = ()
     for side, place in SIDES.items():
-        prices = numbers.values[place : place + 4]
-        absent = ((prices == 0) | np.isnan(prices)).all(axis=0)
-        empty.append(absent)
-        scaled = prices / name.scale if name.scale != 1.0 else prices.copy()
-        size = numbers.values[place + 4]
+        prices, size = numbers.values[place : place + 4], numbers.values[place + 4]
+        absent = _nothing(prices[0])
         if absent.any():
-            scaled[:, absent] = np.nan
-            size = np.where(absent, np.nan, size)
+            absent &= _nothing(prices[1]) & _nothing(prices[2]) & _nothing(prices[3])
+        empty.append(absent)
+        scaled = _scaled(prices, name)
+        if absent.any():
+            scaled, size = np.where(absent, np.nan, scaled), np.where(absent, np.nan, size)
         if name.asset in ("forex", "cfd") and not np.nan_to_num(size).any():
             size = np.full(numbers.count, np.nan)
             notes = ("the sizes of this market are always zero: none is stored",)
-        columns += [column(scaled[k], f"{side}_{part}") for k, part in enumerate(TRADE)]
-        columns.append(column(size, f"{side}_size"))
+        found += columns(scaled, [f"{side}_{part}" for part in TRADE])
+        found.append(column(size, f"{side}_size"))
     neither = empty[0] & empty[1]
-    return columns, pl.Series(neither) if neither.any() else None, notes
+    return found, pl.Series(neither) if neither.any() else None, notes
+
+
+def _nothing(prices: np.ndarray) -> np.ndarray:
+    """Where a price is empty or zero."""
+    empty: np.ndarray = (prices == 0) | np.isnan(prices)
+    return empty
 
 
 def _hours(ts: pl.Series, name: LeanName, span: timedelta, calendar: str) -> pl.Series:
@@ -181,11 +197,15 @@ def _hours(ts: pl.Series, name: LeanName, span: timedelta, calendar: str) -> pl.
     if name.asset not in ("equity", "index") or name.day is None:
         return none
     start, end = _session(calendar, name.day)
-    moment = ts.to_physical().to_numpy()
+    moment = ts.cast(pl.Int64).to_numpy()
     outside = (moment <= start) | (moment - span // timedelta(microseconds=1) >= end)
-    if not outside.any():
-        return none
-    return constant("reasons", str(Reason.OUTSIDE_HOURS), ts.len()).zip_with(pl.Series(outside), none)
+    turns = np.flatnonzero(outside[1:] != outside[:-1]) + 1   # a day in order has two: its runs are laid out one after the other
+    if turns.size > _FEW:
+        return constant("reasons", str(Reason.OUTSIDE_HOURS), ts.len()).zip_with(pl.Series(outside), none)
+    found = none.clear()
+    for first, last in pairwise([0, *turns.tolist(), ts.len()] if ts.len() else []):
+        found.append(constant("reasons", str(Reason.OUTSIDE_HOURS) if outside[first] else None, last - first))
+    return found.rechunk()
 
 
 @lru_cache(maxsize=4096)

@@ -129,7 +129,7 @@ def _company(source: Source, first: date, options: Options) -> tuple[Instrument,
     if options.instrument is not None:
         return options.instrument, ()
     maps = beside(source.path, options.map_files)
-    held = None if maps is None else maps.filter(pl.col("permtick") == permtick)
+    held = None if maps is None else maps.holdings.filter(pl.col("permtick") == permtick)
     if held is None or held.is_empty():
         owners = owners_of(source, name, options)
         return owners.instruments[-1], owners.notes

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import polars as pl
@@ -16,7 +16,7 @@ import polars as pl
 from fieldcast.data.chains import terms_of
 from fieldcast.data.formats._pairs import crypto_instrument, fx_instrument
 from fieldcast.data.formats.contract import Options
-from fieldcast.data.formats.lean_maps import USA, beside
+from fieldcast.data.formats.lean_maps import USA, MapFiles, beside
 from fieldcast.data.formats.lean_paths import LeanName, root_of
 from fieldcast.data.formats.source import Source
 from fieldcast.data.formats.text import venue_of
@@ -55,10 +55,14 @@ class Owners:
         """
         if self.holdings is None:
             return self.instruments[0]
-        found = self.holdings.filter((pl.col("first") <= day) & (pl.col("last").is_null() | (pl.col("last") >= day)))
-        if found.is_empty():
-            raise InvalidInput(f"expected a company with the ticker {ticker} on {day} in the map files, found none")
-        return next(item for item in self.instruments if item.id == found["instrument"][0])
+        for id, first, last in self._spans:
+            if first <= day and (last is None or last >= day):
+                return next(item for item in self.instruments if item.id == id)
+        raise InvalidInput(f"expected a company with the ticker {ticker} on {day} in the map files, found none")
+
+    @cached_property
+    def _spans(self) -> list[tuple[str, date, date | None]]:
+        return [] if self.holdings is None else self.holdings.rows()
 
 
 def zone_of(name: LeanName, options: Options) -> str:
@@ -97,20 +101,29 @@ def _described(id: str, kind: Kind) -> Instrument:
 
 def _shares(source: Source, name: LeanName, options: Options) -> Owners:
     maps = beside(source.path, options.map_files)
-    held = None if maps is None else maps.filter(pl.col("ticker") == name.ticker)
     venue = None if options.venue is None else venue_of(options.venue)
     kind = options.kind or Kind.EQUITY
-    if held is None or held.is_empty():
-        which = "no map files" if maps is None else "map files without this ticker"
-        note = (
-            f"{which}: rows of {source.name} are stored as those of the ticker {name.ticker}, which may have meant another "
-            "company earlier; say map_files= to part them"
-        )
-        return Owners((_described(f"{venue or USA}:{name.ticker}", kind),), None, (note,))
+    owners = None if maps is None else _mapped(maps, name.ticker, venue, kind)
+    if owners is not None:
+        return owners
+    which = "no map files" if maps is None else "map files without this ticker"
+    note = (
+        f"{which}: rows of {source.name} are stored as those of the ticker {name.ticker}, which may have meant another "
+        "company earlier; say map_files= to part them"
+    )
+    return Owners((_described(f"{venue or USA}:{name.ticker}", kind),), None, (note,))
+
+
+@lru_cache(maxsize=4096)
+def _mapped(maps: MapFiles, ticker: str, venue: str | None, kind: Kind) -> Owners | None:
+    """Whom the ticker meant by its map files; none where they lack it. Every day of the ticker asks this."""
+    held = maps.holdings.filter(pl.col("ticker") == ticker)
+    if held.is_empty():
+        return None
     listed = pl.col("venue") if venue is None else pl.lit(venue)
     held = held.with_columns(instrument=pl.format("{}:{}", listed, pl.col("permtick")))
     ids = held["instrument"].unique(maintain_order=True).to_list()
-    note = f"{name.ticker} by its map files: " + ", ".join(
+    note = f"{ticker} by its map files: " + ", ".join(
         f"{row['instrument']} {row['first']}..{row['last'] or ''}" for row in held.iter_rows(named=True)
     )
     return Owners(

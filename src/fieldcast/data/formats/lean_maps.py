@@ -9,6 +9,8 @@ companies that had it earlier: `fb.1` is the company that was `fb` until 2003.
 from __future__ import annotations
 
 import os
+import time
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +20,7 @@ import polars as pl
 from fieldcast.ground import InvalidInput
 
 FOREVER = date(2050, 1, 1)
+_KNOWN_FOR = 2.0        # seconds for which a folder in which no file came or went is not looked through again
 USA = "USA"     # consolidated United States market: where a file does not say on which exchange the company is listed
 MIC = {"N": "XNYS", "Q": "XNAS", "P": "ARCX", "A": "XASE", "Z": "BATS"}
 HOLDINGS: dict[str, pl.DataType] = {
@@ -98,13 +101,47 @@ def _read_folder(files: tuple[tuple[Path, int], ...]) -> pl.DataFrame:
     return table
 
 
-def beside(path: Path, folder: Path | None) -> pl.DataFrame | None:
-    """The map files that belong to a data file: those of `folder`, else `<market>/map_files` of LEAN's layout, else none."""
+@dataclass(frozen=True, eq=False)
+class MapFiles:
+    """A folder's map files as they were read; equal to itself alone, so that what follows from them can be kept by them.
+
+    Parameters
+    ----------
+    holdings : see `read_map_folder`
+    """
+
+    holdings: pl.DataFrame
+
+
+# folder → its time of change in ns, when it was looked through, what it held
+_SEEN: dict[Path, tuple[int, float, MapFiles]] = {}
+
+
+def beside(path: Path, folder: Path | None) -> MapFiles | None:
+    """The map files that belong to a data file: those of `folder`, else `<market>/map_files` of LEAN's layout, else none.
+
+    A folder has thousands of them and is asked for with every day's file: it is looked through again only where a file came or
+    went, or after two seconds.
+    """
     if folder is not None:
-        return read_map_folder(folder)
+        return _looked_through(folder)
     parent = os.path.dirname(os.path.abspath(path))     # pathlib's resolve takes longer than reading a day of minutes
     for _ in range(3):
         parent = os.path.dirname(parent)
         if os.path.isdir(f"{parent}/map_files"):
-            return read_map_folder(Path(parent) / "map_files")
+            return _looked_through(Path(parent) / "map_files")
     return None
+
+
+def _looked_through(folder: Path) -> MapFiles:
+    try:
+        changed = os.stat(folder).st_mtime_ns
+    except OSError:
+        raise InvalidInput(f"expected a folder of LEAN map files at {folder}, found none there") from None
+    known, now = _SEEN.get(folder), time.monotonic()
+    if known is not None and known[0] == changed and now - known[1] < _KNOWN_FOR:
+        return known[2]
+    holdings = read_map_folder(folder)
+    found = known[2] if known is not None and known[2].holdings is holdings else MapFiles(holdings)
+    _SEEN[folder] = (changed, now, found)
+    return found

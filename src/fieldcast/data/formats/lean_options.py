@@ -26,7 +26,7 @@ from fieldcast.data.formats.frames import rejects, rows_of, session_close
 from fieldcast.data.formats.lean_bars import FIELDS, INTERVAL, SPANS
 from fieldcast.data.formats.lean_instruments import Owners, owners_of, zone_of
 from fieldcast.data.formats.lean_paths import LeanName, Member, first_member, member_of, name_of, root_of
-from fieldcast.data.formats.lean_text import Numbers, column, moments, read_dated, read_numbers, within_day
+from fieldcast.data.formats.lean_text import Numbers, column, placed, read_dated, read_numbers, within_day
 from fieldcast.data.formats.source import Sample, Source
 from fieldcast.ground import InvalidInput, Reason
 from fieldcast.market import STAMP, Instrument, sessions, table_of
@@ -170,7 +170,8 @@ def _times(
         assert file.name.day is not None
         instrument = owners.on(file.name.day, ticker)
         span = SPANS[file.name.resolution] if kind != "openinterest" else timedelta()
-        stated = moments(file.numbers.values[0], file.name.day, zone_of(file.name, options), span)
+        owner = pl.Series(file.contract).cast(pl.String)
+        stated, _ = placed(file.numbers.values[0], file.name.day, zone_of(file.name, options), span, owner)  # no session then
         ids = pl.repeat(instrument.id, count, dtype=pl.String, eager=True)
         if kind != "openinterest":
             return stated, stated, (instrument,), ids
@@ -181,8 +182,8 @@ def _times(
     ids = days.replace_strict({day: item.id for day, item in of_day.items()}, return_dtype=pl.String)
     instruments = tuple({item.id: item for item in of_day.values()}.values())
     if kind == "openinterest":
-        placed = _session_before(days)
-        return placed["close"], placed["next_open"], instruments, ids
+        around = _session_before(days)
+        return around["close"], around["next_open"], instruments, ids
     close = session_close(days, CALENDAR)
     return close, close, instruments, ids
 

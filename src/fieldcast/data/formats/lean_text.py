@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -16,6 +17,7 @@ from fieldcast.ground import InvalidInput
 from fieldcast.market import STAMP
 
 DAY_MS = 86_400_000
+LINE_END = 10
 _NONE = no_rejects()
 
 
@@ -43,17 +45,22 @@ class Numbers:
         return self if where.all() else Numbers(self.values[:, where], self.rows[where], self.rejects)
 
 
-def read_numbers(data: bytes, fields: int) -> Numbers:
-    """Lines of `fields` numbers; a line with another number of fields, or with text in one, is a reject."""
+def read_numbers(data: bytes | np.ndarray, fields: int) -> Numbers:
+    """Lines of `fields` numbers; a line with another number of fields, or with text in one, is a reject.
+
+    Parameters
+    ----------
+    data : the text; bytes, or as (b,) uint8
+    """
     from fieldcast.data.formats.lean_kernels import parse_numbers
 
-    if not data.endswith(b"\n"):
-        data += b"\n"
-    values = np.empty((fields, data.count(b"\n")))
-    count = parse_numbers(np.frombuffer(data, dtype=np.uint8), fields, values)
+    text = np.frombuffer(data, dtype=np.uint8) if isinstance(data, bytes) else data
+    lines = np.count_nonzero(text == LINE_END) + bool(text.size and text[-1] != LINE_END)
+    values = np.empty((fields, lines))
+    count = parse_numbers(text, fields, values)
     if count >= 0:
         return Numbers(values[:, :count], np.arange(count), _NONE)
-    return _slowly(data, fields)
+    return _slowly(text.tobytes(), fields)
 
 
 def _slowly(data: bytes, fields: int) -> Numbers:
@@ -107,20 +114,29 @@ def within_day(numbers: Numbers) -> Numbers:
     return Numbers(numbers.values[:, sound], numbers.rows[sound], pl.concat([numbers.rejects, lost]))
 
 
-def moments(milliseconds: np.ndarray, day: date, zone: str, span: timedelta = timedelta()) -> pl.Series:
-    """Milliseconds since a day's local midnight, in UTC, `span` later.
+def placed(
+    milliseconds: np.ndarray, day: date, zone: str, span: timedelta = timedelta(), owners: pl.Series | None = None
+) -> tuple[pl.Series, tuple[str, ...]]:
+    """Milliseconds since a day's local midnight, in UTC, `span` later; and what had to be assumed, in words.
 
-    The milliseconds are the clock's: on a day on which it is put forward or back, each wall-clock time is looked up.
+    The milliseconds are the clock's: on a day on which it is put forward or back, each wall-clock time is looked up, and the
+    order of the rows (of each of `owners`) tells the two hours of autumn apart.
     """
     length = span // timedelta(microseconds=1)
     whole, start = _midnight(day, zone)
     if whole:
         stamps = milliseconds.astype(np.int64) * 1000
         stamps += start + length
-        return pl.Series("ts", stamps).cast(STAMP)      # no copy: microseconds are what the type holds
+        return pl.Series("ts", stamps).cast(STAMP), ()      # no copy: microseconds are what the type holds
     naive = datetime(day.year, day.month, day.day)  # noqa: DTZ001
     local = pl.Series("ts", milliseconds.astype(np.int64) * 1000).cast(pl.Duration("us")) + naive
-    return (from_zone(local, zone) + span).alias("ts")
+    found, notes = from_zone(local, zone, owners)
+    return (found + span).alias("ts"), notes
+
+
+def moments(milliseconds: np.ndarray, day: date, zone: str, span: timedelta = timedelta()) -> pl.Series:
+    """`placed` without the words."""
+    return placed(milliseconds, day, zone, span)[0]
 
 
 @lru_cache(maxsize=4096)
@@ -141,6 +157,18 @@ def column(values: np.ndarray, name: str = "") -> pl.Series:
     return pl.Series(name, values, nan_to_null=bool(np.isnan(values).any()))
 
 
+def columns(values: np.ndarray, names: Sequence[str]) -> list[pl.Series]:
+    """The rows of (k, n) numbers as columns, null where the file has none: parts of one piece of memory, copied once."""
+    whole = column(values.reshape(-1))
+    count = values.shape[1]
+    return [whole.slice(place * count, count).alias(name) for place, name in enumerate(names)]
+
+
 def constant(name: str, value: str | None, count: int) -> pl.Series:
     """The same text in every row."""
-    return pl.Series(name, [value], dtype=pl.String).new_from_index(0, count)
+    return _once(name, value).new_from_index(0, count)
+
+
+@lru_cache(maxsize=4096)
+def _once(name: str, value: str | None) -> pl.Series:
+    return pl.Series(name, [value], dtype=pl.String)

@@ -20,7 +20,7 @@ from fieldcast.data.formats.contract import Format, Options, Parsed
 from fieldcast.data.formats.frames import rejects, rows_of
 from fieldcast.data.formats.lean_instruments import owners_of, zone_of
 from fieldcast.data.formats.lean_paths import LeanName, columns_of, first_member, name_of
-from fieldcast.data.formats.lean_text import DAY_MS, moments
+from fieldcast.data.formats.lean_text import DAY_MS, placed
 from fieldcast.data.formats.source import Sample, Source
 from fieldcast.ground import InvalidInput, Reason
 from fieldcast.market import Instrument, add_reason, sessions, table_of
@@ -49,7 +49,7 @@ def _read(source: Source, options: Options, kind: str) -> Iterator[Parsed]:
     instrument = owners.on(name.day, name.ticker)
     fields = [*_NUMBERS[shape], *(_TEXT if shape != "currency" else ())]
     lines, lost = _lines(data, fields, len(_NUMBERS[shape]))
-    stamps = moments(lines["ms"].to_numpy(), name.day, zone_of(name, options))
+    stamps, assumed = placed(lines["ms"].to_numpy(), name.day, zone_of(name, options))
     lines = lines.with_columns(stamps.alias("ts")).rename({"row": "sequence"})
     if kind == "trade":
         rows = lines.with_columns(pl.col("price") / name.scale)
@@ -62,7 +62,7 @@ def _read(source: Source, options: Options, kind: str) -> Iterator[Parsed]:
     if "suspicious" in rows.columns:
         rows = rows.with_columns(add_reason(Reason.SUSPICIOUS, pl.col("suspicious") == "1"))
     rows = _hours(rows, name, instrument)
-    yield Parsed(table.name, rows_of(table_of(table.name), rows), (instrument,), lost, notes=owners.notes)
+    yield Parsed(table.name, rows_of(table_of(table.name), rows), (instrument,), lost, notes=(*owners.notes, *assumed))
 
 
 def _lines(data: bytes, fields: list[str], numbers: int) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -7,11 +7,14 @@ import hashlib
 import io
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
+from fieldcast.data.formats._zip import Entry, directory, head, unfolded
 from fieldcast.ground import InvalidInput
 
 LARGEST = 8 << 30  # bytes that a compressed file may unfold to
@@ -123,9 +126,23 @@ class Source:
         yield from _whole_lines(self.blocks(size))
 
     @cached_property
+    def _raw(self) -> bytes:
+        """The bytes of an archive on the disk."""
+        try:
+            return self.path.read_bytes()
+        except OSError as error:
+            raise InvalidInput(f"expected {self.name} to be a whole zip file, found: {error}; fetch it again") from None
+
+    @cached_property
+    def _entries(self) -> Mapping[str, Entry] | None:
+        """The files of an ordinary archive; none where it is left to `zipfile`."""
+        entries = directory(self._raw)
+        return entries if entries is None or sum(item.size for item in entries.values()) <= LARGEST else None
+
+    @cached_property
     def _archive(self) -> zipfile.ZipFile:
         try:
-            archive = zipfile.ZipFile(io.BytesIO(self.path.read_bytes()))
+            archive = zipfile.ZipFile(io.BytesIO(self._raw))
         except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
             raise InvalidInput(f"expected {self.name} to be a whole zip file, found: {error}; fetch it again") from None
         if sum(item.file_size for item in archive.infolist()) > LARGEST:
@@ -134,17 +151,33 @@ class Source:
 
     def members(self) -> list[str]:
         """Names of a zip's files, in its order."""
+        if self._entries is not None:
+            return list(self._entries)
         return [item.filename for item in self._archive.infolist() if not item.is_dir()]
 
     def member(self, name: str) -> bytes:
         """The bytes of a zip's file."""
+        return self.member_array(name).tobytes()
+
+    def member_array(self, name: str) -> np.ndarray:
+        """The bytes of a zip's file as they were unfolded: (size,) uint8, not to be written to."""
+        entry = None if self._entries is None else self._entries.get(name)
+        found = None if entry is None else unfolded(self._raw, entry)
+        return self._slow_member(name) if found is None else found
+
+    def _slow_member(self, name: str) -> np.ndarray:
+        """The same by `zipfile`, which knows every kind of archive and what is wrong with a damaged one."""
         try:
-            return self._archive.read(name)
+            return np.frombuffer(self._archive.read(name), dtype=np.uint8)
         except _BROKEN as error:
             raise InvalidInput(f"expected {name} of {self.name} to be whole, found: {error}; fetch it again") from None
 
     def _member_head(self, name: str) -> bytes:
         """The first bytes of a zip's file; no more of it is unfolded."""
+        entry = None if self._entries is None else self._entries.get(name)
+        start = None if entry is None else head(self._raw, entry, _HEAD)
+        if start is not None:
+            return start
         try:
             with self._archive.open(name) as file:
                 return file.read(_HEAD)

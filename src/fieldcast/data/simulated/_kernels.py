@@ -16,7 +16,7 @@ STATE = 4  # log price, slow and fast log volatility, place of the next jump
 @njit(cache=True)
 def walk(  # type: ignore[no-untyped-def]
     state, process, grid, dt, variance, gap, gap_shock, shock, own, bridge, extremes, mix, jump_bar, jump_step, jump_size,
-    offset, log_volume, volume_shape, volume_noise, prices, volumes,
+    offset, log_volume, volume_shape, volume_noise, prices, volumes, latent,
 ):  # fmt: skip
     """Walk over n bars.
 
@@ -118,4 +118,5 @@ def walk(  # type: ignore[no-untyped-def]
             new_fast = v_fast * math.sqrt(1.0 - keep_fast * keep_fast)
         slow = keep_slow * slow + new_slow * (leverage * shock[row] + alone * own[row, 0])
         fast = keep_fast * fast + new_fast * (leverage * shock[row] + alone * own[row, 1])
+        latent[row, 0], latent[row, 1] = slow, fast
     state[0], state[1], state[2], state[3] = x, slow, fast, float(jump)

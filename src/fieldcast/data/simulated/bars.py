@@ -44,12 +44,14 @@ class SimulatedBars:
     bars : schema `market.BARS`, every row with the reason `simulated`
     lineage : names the seed and the hash of every parameter
     table : of the store, such as `bars/1m`
+    log_volatility : (n, 2) the truth behind each bar: slow and fast part of log volatility at its end
     """
 
     instrument: Instrument
     bars: pl.DataFrame
     lineage: Lineage
     table: str
+    log_volatility: Floats
     _session: NDArray[np.int64]
 
     def daily(self) -> SimulatedBars:
@@ -67,8 +69,10 @@ class SimulatedBars:
             .select(pl.col(name).cast(dtype) for name, dtype in BARS.items())
         )  # fmt: skip
         source = f"daily bars of {self.lineage.source}"
+        last = np.append(np.flatnonzero(np.diff(self._session)), self._session.size - 1)
         return SimulatedBars(
-            self.instrument, bars, replace(self.lineage, source=source), DAILY, np.unique(self._session).astype(np.int64)
+            self.instrument, bars, replace(self.lineage, source=source), DAILY, self.log_volatility[last],
+            np.unique(self._session).astype(np.int64),
         )
 
 
@@ -167,6 +171,7 @@ def _simulate(market: BarMarket, item: SimulatedInstrument, factors: _Factors) -
     per_unit = 1 / instrument.tick
     on_grid = np.array([float(per_unit) if per_unit == per_unit.to_integral_value() else 0.0, tick])
     prices, volumes = np.empty((grid.bars, 4)), np.empty(grid.bars if item.volume else 0)
+    latent = np.empty((grid.bars, 2))
     for begin in range(0, grid.bars, _CHUNK):
         part = slice(begin, min(begin + _CHUNK, grid.bars))
         n = part.stop - part.start
@@ -176,7 +181,7 @@ def _simulate(market: BarMarket, item: SimulatedInstrument, factors: _Factors) -
             _combined(item, factors, grid.start[part], grid.end[part], draws[:, 0].copy()), draws[:, 1:].copy(),
             bridges.standard_normal((n, steps)), extremes.standard_exponential((n, 2 * steps)), factors.mix(grid.end[part]),
             *jumps, begin, log_volume[part], shape,
-            noise.standard_normal(n) if item.volume else np.empty(0), prices[part], volumes[part],
+            noise.standard_normal(n) if item.volume else np.empty(0), prices[part], volumes[part], latent[part],
         )  # fmt: skip
     bars = _frame(instrument, grid, prices, volumes if item.volume else None)
     lineage = Lineage(
@@ -186,7 +191,7 @@ def _simulate(market: BarMarket, item: SimulatedInstrument, factors: _Factors) -
         simulated=True,
         source=source_of(market, item),
     )
-    return SimulatedBars(instrument, bars, lineage, market.table, grid.session)
+    return SimulatedBars(instrument, bars, lineage, market.table, latent, grid.session)
 
 
 def _identity(market: BarMarket, item: SimulatedInstrument) -> dict[str, Any]:

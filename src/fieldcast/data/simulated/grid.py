@@ -111,6 +111,11 @@ def _usual(calendar: str) -> tuple[int, float]:
     return int(lengths["seconds"].mode().sort()[0]), gaps / (table.height - 1)
 
 
+def usual_length(calendar: str) -> int:
+    """Seconds of trading in a usual session of a calendar."""
+    return _usual(calendar)[0]
+
+
 @lru_cache(maxsize=8)
 def grid_of(calendar: str, interval: str, first: date, last: date) -> Grid:
     """Every bar of the sessions between two dates, both included.

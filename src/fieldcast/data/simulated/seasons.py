@@ -51,6 +51,22 @@ def equity(
     )
 
 
+def index(
+    name: str,
+    *,
+    annual_volatility: float = 0.16,
+    loadings: tuple[float, ...] = (),
+    first_price: float = 5000.0,
+    calendar: str | None = None,
+) -> SimulatedInstrument:
+    """A share index, watched and never held, without a volume of its own: calmer than a share, with more leverage."""
+    process = PriceProcess(
+        annual_volatility, leverage=-0.65, gap_share=0.25, jumps_per_session=0.02, jump_size=1.5,
+        slow_volatility_sd=0.35, slow_half_life=35.0, fast_volatility_sd=0.25, fast_half_life=1.0,
+    )  # fmt: skip
+    return SimulatedInstrument(name, Kind.INDEX, process, EQUITY_SEASON, None, first_price, loadings, calendar=calendar)
+
+
 def crypto(
     name: str,
     *,
