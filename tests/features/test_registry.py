@@ -13,7 +13,8 @@ from fieldcast.ground import InvalidInput
 
 
 def test_blocks_have_the_sizes_they_are_named_for() -> None:
-    assert features.blocks() == ("a20", "vix", "volatility")
+    assert features.blocks()[:3] == ("a20", "vix", "volatility")
+    assert all(name.startswith("fields.") for name in features.blocks()[3:])
     assert len(features.columns(["a20"])) == 20
     assert len(features.columns(["vix"])) == 8
     assert features.columns(["vix", "a20"]) == features.columns(["vix"]) + features.columns(["a20"])
@@ -45,7 +46,7 @@ def test_two_averages_in_a_row_forget_more_slowly_than_one() -> None:
     assert features.warmup(["a20"]) == REGISTRY["close_to_dema_90"].warmup == 854
 
 
-@pytest.mark.parametrize("wanted", [[], ["a21"], ["a20", "a20"]])
+@pytest.mark.parametrize("wanted", [[], ["a21"], ["a20", "a20"], ["fields", "fields.regime"], ["fields.no_such_engine"]])
 def test_unknown_repeated_or_no_blocks_are_refused(wanted: list[str]) -> None:
     with pytest.raises(InvalidInput, match="a20, vix, volatility"):
         features.columns(wanted)

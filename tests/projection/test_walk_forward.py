@@ -133,3 +133,31 @@ def test_a_refit_of_63_uses_a_third_of_the_fits() -> None:
     task = _task()
     assert len(walk_odds(task).fits) == 15
     assert len(walk_odds(replace(task, refit=63)).fits) == 5
+
+
+def test_optional_columns_enter_best_known_first_while_together_they_cost_at_most_two_rows_in_a_hundred() -> None:
+    task = _task()
+    random = np.random.default_rng(4)
+    more = random.normal(size=(ROWS, 4))
+    for place, share in enumerate((0.30, 0.012, 0.0, 0.012)):        # unknown: one in three, then too many together, ...
+        more[random.random(ROWS) < share, place] = np.nan
+    names = ("often_undefined", "late", "whole", "later")
+    wide = replace(
+        task, columns=(*task.columns, *names), features=np.column_stack([task.features, more]), optional=frozenset(names)
+    )
+    walk = walk_odds(wide)
+    for fit in walk.fits:
+        counts = np.isfinite(more[: fit.first_test_row]).mean(axis=0)
+        assert counts[0] < 0.8
+        assert fit.columns[:3] == task.columns
+        assert "whole" in fit.columns
+        assert "often_undefined" not in fit.columns
+        assert fit.n_fit + fit.n_calibration >= 0.97 * (fit.first_test_row - 5)
+    assert {"late", "later"} - set(walk.fits[-1].columns), "both together cost more than two in a hundred"
+    assert {"late", "later"} & set(walk.fits[-1].columns)
+    required = walk_odds(replace(wide, optional=frozenset()))
+    assert {"late", "later"} <= set(required.fits[-1].columns)
+    rows = [one.fits[-1].n_fit + one.fits[-1].n_calibration for one in (required, walk)]
+    assert rows[0] < rows[1]
+    plain = walk_odds(replace(task, optional=frozenset({"no_such_column"})))
+    np.testing.assert_array_equal(plain.odds, walk_odds(task).odds)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from fieldcast.features import _a20, _vix, _volatility
-from fieldcast.features._inputs import Mask, read_bars
-from fieldcast.features._registry import of_blocks
+from fieldcast.features import _a20, _fields, _vix, _volatility
+from fieldcast.features._inputs import Inputs, Mask, read_bars
+from fieldcast.features._registry import Column, of_blocks
 from fieldcast.ground import InvalidInput
 
 
@@ -19,7 +19,7 @@ def compute(bars: pl.DataFrame, blocks: Sequence[str], vix: pl.DataFrame | None 
     Parameters
     ----------
     bars : schema `market.BARS`, one instrument, ascending, one row each; n rows
-    blocks : out of "a20", "vix", "volatility"
+    blocks : out of "a20", "vix", "volatility", "fields.…" (see `features.blocks`), or "fields" for all of the last
     vix : bars of VIX (ts, available_at and close are read); needed for the block "vix" alone
 
     Returns
@@ -44,6 +44,8 @@ def compute(bars: pl.DataFrame, blocks: Sequence[str], vix: pl.DataFrame | None 
         found |= _volatility.values(inputs)
     if _vix.BLOCK in wanted and vix is not None:
         found |= _vix.values(inputs, vix)
+    if any(name.startswith(_fields.PREFIX) for name in wanted):
+        found |= _fields.values(bars)
     usable: dict[tuple[tuple[str, ...], int], Mask] = {}
     table: dict[str, pl.Series] = {"ts": bars["ts"]}
     for column in chosen:
@@ -51,10 +53,16 @@ def compute(bars: pl.DataFrame, blocks: Sequence[str], vix: pl.DataFrame | None 
         if column.block != _vix.BLOCK:
             key = (column.inputs, column.warmup)
             if key not in usable:
-                usable[key] = inputs.usable(*key)
+                usable[key] = _usable(inputs, column)
             line = np.where(usable[key], line, np.nan)
         if np.isinf(line).any():
             row = int(np.flatnonzero(np.isinf(line))[0])
             raise InvalidInput(f"expected finite {column.name}, found {line[row]} at {bars['ts'][row]}; check these bars")
         table[column.name] = pl.Series(column.name, line)
     return pl.DataFrame(table).with_columns(pl.exclude("ts").fill_nan(None))
+
+
+def _usable(inputs: Inputs, column: Column) -> Mask:
+    if column.block.startswith(_fields.PREFIX):
+        return _fields.usable(inputs, column)
+    return inputs.usable(column.inputs, column.warmup)

@@ -79,10 +79,10 @@ def recursive_warmup(seed_rows: int, keep: float, *, stages: int = 1, seed_error
 
 @cache
 def _all() -> Mapping[str, Column]:
-    from fieldcast.features import _a20, _vix, _volatility
+    from fieldcast.features import _a20, _fields, _vix, _volatility
 
     found: dict[str, Column] = {}
-    for column in (*_a20.COLUMNS, *_vix.COLUMNS, *_volatility.COLUMNS):
+    for column in (*_a20.COLUMNS, *_vix.COLUMNS, *_volatility.COLUMNS, *_fields.COLUMNS):
         if column.name in found:
             raise InvalidInput(f"expected unique column names, found {column.name} twice")
         found[column.name] = column
@@ -99,22 +99,34 @@ def blocks() -> tuple[str, ...]:
     return tuple(dict.fromkeys(column.block for column in _all().values()))
 
 
+def groups() -> Mapping[str, tuple[str, ...]]:
+    """Names that stand for several blocks: `fields` for every block `fields.…`."""
+    found: dict[str, list[str]] = {}
+    for block in blocks():
+        head, dot, _ = block.partition(".")
+        if dot:
+            found.setdefault(head, []).append(block)
+    return MappingProxyType({head: tuple(members) for head, members in found.items()})
+
+
 def columns(wanted: Sequence[str]) -> tuple[str, ...]:
-    """Names of the columns of these blocks, block by block in the order given.
+    """Names of the columns of these blocks (or groups of blocks), block by block in the order given.
 
     Raises
     ------
-    InvalidInput : no block, a block twice, or one that does not exist
+    InvalidInput : no block, a block twice (in a group as well counts), or one that does not exist
     """
     return tuple(column.name for column in of_blocks(wanted))
 
 
 def of_blocks(wanted: Sequence[str]) -> tuple[Column, ...]:
     """The columns themselves; as `columns`."""
-    known = blocks()
-    names = [wanted] if isinstance(wanted, str) else list(wanted)
+    known, together = blocks(), groups()
+    asked = [wanted] if isinstance(wanted, str) else list(wanted)
+    names = [block for name in asked for block in together.get(name, (name,))]
     if not names or len(set(names)) != len(names) or any(name not in known for name in names):
-        raise InvalidInput(f"expected each at most once out of the blocks {', '.join(known)}; found {names}")
+        whole = ", ".join((*known, *(f"{name} (all {name}.…)" for name in together)))
+        raise InvalidInput(f"expected each at most once out of the blocks {whole}; found {asked}")
     return tuple(column for name in names for column in _all().values() if column.block == name)
 
 
@@ -125,8 +137,14 @@ def warmup(wanted: Sequence[str]) -> int:
 
 def registry_hash(names: Iterable[str] | None = None) -> str:
     """SHA-256 over the declarations of all columns, or of those named: changes when a column does."""
+    from fieldcast.features import _fields
+    from fieldcast.fields.table import FORMULAS as FIELD_FORMULAS
+
     chosen = _all() if names is None else {name: _column(name) for name in names}
-    return digest({"formulas": FORMULAS, "columns": [asdict(column) for column in chosen.values()]})
+    declared: dict[str, object] = {"formulas": FORMULAS, "columns": [asdict(column) for column in chosen.values()]}
+    if any(column.block.startswith(_fields.PREFIX) for column in chosen.values()):
+        declared["field_formulas"] = FIELD_FORMULAS
+    return digest(declared)
 
 
 def _column(name: str) -> Column:

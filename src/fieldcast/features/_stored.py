@@ -60,7 +60,7 @@ class FeatureLineage:
     Parameters
     ----------
     feature_set, version, blocks, columns_sha256 : the set, and the hash of its columns' declarations
-    code_sha256 : of the source that computes (features and indicators)
+    code_sha256 : of the source that computes (features, fields and indicators)
     inputs : input → content hash of the bars it was computed from
     instrument, interval : of the bars
     as_of : only what was known then went in
@@ -106,13 +106,18 @@ class StoredFeatures:
 @cache
 def code_sha256() -> str:
     """SHA-256 over the names and bytes of the modules that compute columns."""
+    import fieldcast.fields
     import fieldcast.indicators
 
     total = hashlib.sha256()
-    for package, folder in (("features", Path(__file__).parent), ("indicators", Path(fieldcast.indicators.__path__[0]))):
-        for path in sorted(folder.glob("*.py")):
+    places = {"features": Path(__file__).parent} | {
+        part.__name__.rpartition(".")[2]: Path(part.__path__[0]) for part in (fieldcast.fields, fieldcast.indicators)
+    }
+    for package, folder in places.items():
+        for path in sorted(folder.rglob("*.py")):
             if not (package == "features" and path.name in _STORING):
-                total.update(f"{package}/{path.name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+                name = f"{package}/{path.relative_to(folder).as_posix()}\0"
+                total.update(name.encode() + hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()
 
 

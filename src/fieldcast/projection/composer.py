@@ -1,11 +1,18 @@
 """The composer: from odds and returns to a cone, three-way odds, drift and reliability at every out-of-sample row.
 
-    sigma_t,h     log-HAR, coefficients renewed every `refit` rows from rows whose horizon has ended
-    cone          seven conformal quantiles of past r / sigma, times sigma_t,h
+    sigma_t,h     log-HAR (with further regressors while they earn their place), coefficients renewed every `refit` rows from
+                  rows whose horizon has ended
+    drift_t,h     0, or what the sign odds p say: b sigma_t,h N^-1(p), b from rows whose horizon has ended
+    cone          drift + seven conformal quantiles of past (r - drift) / sigma, times sigma_t,h
     flat band     k * sigma_t,h, where k makes the flat share of the training rows 1/3
     odds          P(flat) from the cone, the rest split by the calibrated sign odds
-    mean (drift)  mean of the cone
+    mean          of the cone
     reliability   the weakest of data, sample and calibration, each measured on outcomes known by then
+
+The field map enters through the odds, and with it the drift and the cone's place; through the regressors of sigma it enters the
+cone's width. N is the normal distribution function: a normal return with mean m and deviation sigma rises with the odds N(m /
+sigma). b, the slope of the scores r / sigma on N^-1(p), is 1 for such returns and odds taken at their word; it is measured,
+and kept inside [0, 1], so that odds which have told nothing so far move no cone.
 
 Every fitted number at row t rests on labels that had ended by the decision at t. Nothing here knows of a position or an order.
 """
@@ -13,7 +20,8 @@ Every fitted number at row t rests on labels that had ended by the decision at t
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +35,9 @@ from fieldcast.projection.odds import compose_odds, cone_mean, odds_and_cone_agr
 from fieldcast.projection.reliability import ReliabilityParts, reliability
 
 Floats = NDArray[np.float64]
-FIRST_VOLATILITY_FIT = 274          # 22 rows of warm-up and one year of targets
+Drift = Literal["cone", "odds"]
+YEAR = 252                          # sessions
+FIRST_VOLATILITY_FIT = 22 + YEAR    # warm-up and one year of targets
 MINIMUM_SCORED = 60                 # outcomes before a calibration error is measured
 
 
@@ -36,7 +46,8 @@ class HorizonPath:
     """What is projected over one horizon at each row; arrays are (n,) or (n, k), NaN where there is no projection.
 
     `odds` are up, flat, down; `coverage` is the share of known outcomes inside the 50, 75 and 90 % bands so far and `scored`
-    their number; `sigma` is that of the log return over the horizon.
+    their number; `sigma` is that of the log return over the horizon, `drift_bps` what the odds moved the cone by (0 where they
+    do not).
     """
 
     horizon: int
@@ -47,6 +58,7 @@ class HorizonPath:
     flat_band_bps: Floats
     mean_bps: Floats
     sigma: Floats
+    drift_bps: Floats
     agree: NDArray[np.bool_]
     saturated: NDArray[np.bool_]
     reliability: ReliabilityParts
@@ -66,20 +78,53 @@ class HorizonPath:
         return called
 
 
-def walk_volatility(variance: Floats, daily_return: Floats, *, horizon: int, refit: int) -> Floats:
+def walk_volatility(
+    variance: Floats, daily_return: Floats, *, horizon: int, refit: int, regressors: Floats | None = None
+) -> Floats:
     """Out-of-sample log-HAR sigma over the horizon at every row; NaN before the first fit.
+
+    Regressors have to earn their place: a second log-HAR has them beside its own, and between two refits its sigma is used if,
+    over all outcomes known by the first of them (a year of them at least), its mean QLIKE r^2 / sigma^2 + log sigma^2 was the
+    lower one. Where a regressor is not known, the plain sigma stands.
 
     Parameters
     ----------
     variance : (n,) daily variances, see `models.daily_variance`
     daily_return : (n,) log return close(t-1) → close(t)
+    regressors : (n, k) further columns known at each row, NaN where they are not
+
+    Raises
+    ------
+    InvalidInput : too few rows
     """
     if len(variance) <= FIRST_VOLATILITY_FIT:
         raise InvalidInput(f"expected more than {FIRST_VOLATILITY_FIT} rows for a volatility model, found {len(variance)}")
     path = LogHar().path(variance, daily_return, first=FIRST_VOLATILITY_FIT, horizon=horizon, refit=refit)
     sigma = path.sigma.copy()
     sigma[: path.first] = np.nan
-    return sigma
+    known = np.flatnonzero(np.isfinite(regressors).all(axis=1)) if regressors is not None else np.empty(0, dtype=np.intp)
+    first = max(FIRST_VOLATILITY_FIT, int(known[0]) + YEAR) if known.size else len(variance)
+    if first >= len(variance):
+        return sigma
+    wide = LogHar().path(variance, daily_return, first=first, horizon=horizon, refit=refit, extra=regressors)
+    gain = _qlike_rows(sigma, daily_return, horizon) - _qlike_rows(wide.sigma, daily_return, horizon)
+    chosen = sigma.copy()
+    for row in wide.refits:
+        past = gain[first : max(row - horizon + 1, first)]
+        past = past[np.isfinite(past)]
+        if past.size >= YEAR and past.mean() > 0.0:
+            block = slice(row, row + refit)
+            chosen[block] = np.where(np.isfinite(wide.sigma[block]), wide.sigma[block], sigma[block])
+    return chosen
+
+
+def _qlike_rows(sigma: Floats, daily_return: Floats, horizon: int) -> Floats:
+    """(n,) QLIKE of each row's squared return over the horizon, less what does not depend on sigma; NaN where not known."""
+    ahead = np.full(len(sigma), np.nan)
+    if len(sigma) > horizon:
+        ahead[:-horizon] = np.lib.stride_tricks.sliding_window_view(daily_return[1:], horizon).sum(axis=1)
+    loss: Floats = ahead**2 / sigma**2 + 2.0 * np.log(sigma)
+    return loss
 
 
 def compose(
@@ -93,6 +138,7 @@ def compose(
     data_coverage: Floats,
     flat_share: float,
     conformal: AdaptiveConformal | None = None,
+    drift: Drift = "cone",
 ) -> HorizonPath:
     """Compose the projections of one instrument over one horizon.
 
@@ -105,9 +151,12 @@ def compose(
     input_missing : (n,) rows that have no forecast because an input of the model was not known
     data_coverage : (n,) share of the model's inputs that were known
     flat_share : share of the training rows inside the flat band
+    drift : `cone` leaves the cone where past scores put it, `odds` moves it by what the sign odds say; see the module
     """
     folds = tuple(folds)
-    cone = (conformal or AdaptiveConformal()).run(returns, sigma, horizon=horizon)
+    moved = odds_drift(folds, sign_odds, returns, sigma, horizon) if drift == "odds" else np.zeros(len(returns))
+    cone = (conformal or AdaptiveConformal()).run(returns - moved, sigma, horizon=horizon)
+    cone = replace(cone, quantiles_bps=cone.quantiles_bps + 1e4 * moved[:, None])
     band = _flat_band(folds, returns, sigma, flat_share)
     odds = compose_odds(sign_odds, cone.quantiles_bps, np.where(np.isfinite(band), band, 0.0))
     odds[~np.isfinite(band)] = np.nan
@@ -126,6 +175,7 @@ def compose(
         flat_band_bps=band,
         mean_bps=cone_mean(cone.quantiles_bps),
         sigma=sigma,
+        drift_bps=1e4 * moved,
         agree=agree,
         saturated=cone.saturated,
         reliability=reliability(data_coverage, outcomes, error),
@@ -133,6 +183,31 @@ def compose(
         scored=scored,
         cone=cone,
     )
+
+
+def odds_drift(folds: Iterable[Fold], sign_odds: Floats, returns: Floats, sigma: Floats, horizon: int) -> Floats:
+    """(n,) log return that the sign odds of each row expect; 0 where there are no odds, or too few of their outcomes are known.
+
+    The slope b of a test block is the least-squares slope (with an intercept, which the conformal quantiles carry) of r / sigma
+    on N^-1(p), over forecast rows whose outcome was known before the block's first decision, kept inside [0, 1].
+    """
+    from scipy.special import ndtri
+
+    said = ndtri(np.clip(sign_odds, 1e-6, 1.0 - 1e-6))
+    score = returns / sigma
+    usable = np.isfinite(said) & np.isfinite(score)
+    moved = np.zeros(len(returns))
+    for fold in folds:
+        if not fold.test.size:
+            continue
+        rows = np.flatnonzero(usable[: max(fold.test[0] - horizon + 1, 0)])
+        if rows.size < MINIMUM_SCORED:
+            continue
+        spread = said[rows] - said[rows].mean()
+        weight = float(spread @ spread)
+        slope = min(max(float(spread @ score[rows]) / weight, 0.0), 1.0) if weight > 0.0 else 0.0
+        moved[fold.test] = slope * np.nan_to_num(said[fold.test] * sigma[fold.test])
+    return moved
 
 
 def _flat_band(folds: tuple[Fold, ...], returns: Floats, sigma: Floats, share: float) -> Floats:

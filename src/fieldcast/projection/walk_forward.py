@@ -5,8 +5,9 @@
 
 Each fold is purged by label end. Inside it the model is fitted on the first part and its calibrator on the last part; that same
 model, not a refitted one, scores the test rows, so the calibrator maps exactly the score that it was fitted on. A column enters
-a fold where it is known on every training row: a column that the source cannot support (Garman-Klass without real opens) stays
-out, by what was known then.
+a fold where it is known on at least 80 % of the training rows: a column that the source cannot support (Garman-Klass without real
+opens) stays out, by what was known then. A column that may be undefined by its nature (bars since an event that has not happened)
+is optional: such columns enter one by one, the best known first, as long as together they cost at most 2 % of the rows.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ Array = NDArray[np.float64]
 Stamps = NDArray[np.datetime64]
 MINIMUM_CALIBRATION_ROWS = 60
 KNOWN_SHARE = 0.80
+OPTIONAL_SHARE = 0.98       # of the rows that the other columns know
 
 MODELS: dict[str, Callable[..., OddsModel]] = {
     "base_rate": BaseRate,
@@ -49,6 +51,7 @@ class OddsTask:
     label_end : (n,) UTC times at which each row's outcome was known; NaT where it is not yet
     first_usable : rows before it are warm-up
     refit : rows after which the model is fitted again (a multiple of the walk's step)
+    optional : those of `columns` that enter a fold only where they cost hardly a row; see the module
     """
 
     instrument: str
@@ -65,6 +68,7 @@ class OddsTask:
     refit: int
     calibration_share: float
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    optional: frozenset[str] = frozenset()
 
     @property
     def key(self) -> tuple[str, str, int, str]:
@@ -163,7 +167,7 @@ def _fit(task: OddsTask, train: NDArray[np.intp]) -> _Fitted | None:
         base = BaseRate().fit(np.empty((train.size, 0)), task.y[train])
         return _Fitted(base, lambda p: p, "none", np.empty(0, dtype=np.intp), (), train.size, 0)
     known = np.isfinite(task.features[train])
-    positions = np.flatnonzero(known.mean(axis=0) >= KNOWN_SHARE) if train.size else np.empty(0, dtype=np.intp)
+    positions = _usable_columns(task, known) if train.size else np.empty(0, dtype=np.intp)
     if not positions.size:
         return None
     train = train[known[:, positions].all(axis=1)]
@@ -175,6 +179,21 @@ def _fit(task: OddsTask, train: NDArray[np.intp]) -> _Fitted | None:
     calibrator = choose_calibrator(scores, task.y[hold], gap=task.horizon - 1).calibrator
     columns = tuple(task.columns[i] for i in positions)
     return _Fitted(model, calibrator.predict, calibrator.kind, positions, columns, fit.size, hold.size)
+
+
+def _usable_columns(task: OddsTask, known: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Places of the columns that this fold can use, ascending; `known` is (training rows, p)."""
+    counts = known.sum(axis=0)
+    optional = np.array([name in task.optional for name in task.columns], dtype=np.bool_)
+    chosen = np.flatnonzero((known.mean(axis=0) >= KNOWN_SHARE) & ~optional).tolist()
+    rows = known[:, chosen].all(axis=1)
+    least = OPTIONAL_SHARE * rows.sum()
+    for place in sorted(np.flatnonzero(optional).tolist(), key=lambda place: -counts[place]):
+        together = rows & known[:, place]
+        if together.sum() >= least:
+            rows = together
+            chosen.append(place)
+    return np.array(sorted(chosen), dtype=np.intp)
 
 
 def _hold_out(task: OddsTask, train: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -8,9 +8,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from fieldcast.ground import ConfigError, digest
+from fieldcast.features import columns, registry_hash
+from fieldcast.ground import ConfigError, InvalidInput, digest
 
 Horizon = Annotated[int, Field(ge=1, le=5)]
 
@@ -29,6 +30,15 @@ class Nominated(_Part):
 
 class Features(_Part):
     blocks: tuple[str, ...]
+
+    @field_validator("blocks")
+    @classmethod
+    def _blocks_exist(cls, blocks: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            columns(blocks)
+        except InvalidInput as error:
+            raise ValueError(str(error)) from None
+        return blocks
 
 
 class Walk(_Part):
@@ -71,6 +81,8 @@ class Cones(_Part):
     sigma: Literal["log_har"] = "log_har"
     refit: int = Field(ge=1)
     benchmark_refit: int = Field(ge=1)
+    regressors: tuple[str, ...] = ()          # columns that join the log-HAR's own
+    drift: Literal["cone", "odds"] = "cone"
 
 
 class Intervals(_Part):
@@ -114,9 +126,30 @@ class Experiment(_Part):
             raise ValueError("nominated.model: boosted_trees is nominated, but models.boosted_trees is not there")
         return self
 
+    @model_validator(mode="after")
+    def _regressors_are_features(self) -> Experiment:
+        known = columns(self.features.blocks)
+        unknown = [name for name in self.cones.regressors if name not in known]
+        if unknown or len(set(self.cones.regressors)) != len(self.cones.regressors):
+            raise ValueError(f"cones.regressors: expected distinct columns of features.blocks, found {unknown or 'one twice'}")
+        return self
+
     @property
     def hash(self) -> str:
-        return digest(self.model_dump(mode="json"))
+        """SHA-256 that names the run.
+
+        An option of the cones at its default is no part of it, so that runs from before there was the option keep their name.
+        The block `fields` is whatever engines have registered: where it is used, the declarations of its columns are part of the
+        name, and a run with another field map is another run.
+        """
+        plain = self.model_dump(mode="json")
+        for name in ("regressors", "drift"):
+            if getattr(self.cones, name) == Cones.model_fields[name].default:
+                del plain["cones"][name]
+        fields = [name for name in self.features.blocks if name.partition(".")[0] == "fields"]
+        if fields:
+            plain["field_columns"] = registry_hash(columns(fields))
+        return digest(plain)
 
 
 def load_experiment(path: Path | None = None) -> Experiment:

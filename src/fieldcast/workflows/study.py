@@ -13,7 +13,7 @@ import polars as pl
 
 from fieldcast import __version__
 from fieldcast.evaluation import MemoryTrialLog, Trial, TrialEvaluator
-from fieldcast.features import registry_hash
+from fieldcast.features import columns, registry_hash
 from fieldcast.ground import MissingData, ShortHistory, digest
 from fieldcast.market import Instrument
 from fieldcast.models import daily_variance
@@ -28,7 +28,7 @@ from fieldcast.workflows.judge import judge
 from fieldcast.workflows.prepare import Array, Prepared, known_in_time
 from fieldcast.workflows.results import InstrumentValidation
 from fieldcast.workflows.score import compare_vix, score_cones, score_odds
-from fieldcast.workflows.walks import ANCHOR_L2, splitter
+from fieldcast.workflows.walks import ANCHOR_L2, VIX, splitter
 
 HAR_WINDOW = 22          # sessions that a volatility forecast looks back on
 
@@ -120,11 +120,12 @@ def compose_paths(prepared: Prepared, walks: Sequence[OddsWalk], experiment: Exp
     daily = np.concatenate([[np.nan], prepared.returns[1][:-1]])
     in_time = known_in_time(prepared.bars, HAR_WINDOW)
     known = np.isfinite(prepared.features()).mean(axis=1)
+    regressors = prepared.features(experiment.cones.regressors) if experiment.cones.regressors else None
     paths = []
     for horizon in experiment.labels.sign:
         walk = next(w for w in walks if w.key[1:] == ("sign", horizon, experiment.nominated.model))
         _, label_end = prepared.outcomes["sign", horizon]
-        sigma = walk_volatility(variance, daily, horizon=horizon, refit=experiment.cones.refit)
+        sigma = walk_volatility(variance, daily, horizon=horizon, refit=experiment.cones.refit, regressors=regressors)
         folds = splitter(experiment).split(prepared.decision, label_end, prepared.first_usable)
         paths.append(
             compose(
@@ -136,6 +137,7 @@ def compose_paths(prepared: Prepared, walks: Sequence[OddsWalk], experiment: Exp
                 input_missing=walk.input_missing,
                 data_coverage=known,
                 flat_share=experiment.labels.flat_share,
+                drift=experiment.cones.drift,
             )
         )
     return paths
@@ -169,12 +171,18 @@ def configuration(experiment: Experiment, label: str, horizon: int, model: str) 
         "parameters": parameters.model_dump() if parameters is not None else {},
         "learner": dict(learner),
         "blocks": list(experiment.features.blocks),
-        "registry": registry_hash(),
+        "registry": registry_hash(_seen(experiment, model)),
         "walk_forward": experiment.walk_forward.model_dump(),
         "label": label,
         "horizon": horizon,
         "event_threshold": experiment.labels.event_threshold if label == "event" else None,
     }
+
+
+def _seen(experiment: Experiment, model: str) -> tuple[str, ...]:
+    """Columns that a model may see: a column that is new to another block makes no new trial of it."""
+    wider = (VIX,) if model == "anchor_vix" and "vix" not in experiment.features.blocks else ()
+    return (*columns(experiment.features.blocks), *wider)
 
 
 def family_of(instrument: Instrument, experiment: Experiment) -> str:

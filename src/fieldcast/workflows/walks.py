@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fieldcast.evaluation import WalkForward
+from fieldcast.features import columns
 from fieldcast.projection.walk_forward import OddsTask, OddsWalk, walk_odds
 from fieldcast.workflows.experiment import Experiment
 from fieldcast.workflows.parallel import run_jobs
@@ -37,7 +38,6 @@ def odds_tasks(prepared: Prepared, experiment: Experiment) -> list[OddsTask]:
         for label, horizon in prepared.outcomes
         for contender in contenders
     ]
-
 
 
 
@@ -82,6 +82,7 @@ def _task(
 ) -> OddsTask:
     model, names, features, refit, parameters = contender
     y, label_end = prepared.outcomes[label, horizon]
+    fields = columns(["fields"])            # each may be undefined by its nature: an event that has not happened yet
     return OddsTask(
         instrument=prepared.instrument.id,
         label=label,
@@ -97,6 +98,7 @@ def _task(
         refit=refit,
         calibration_share=experiment.walk_forward.calibration_share,
         parameters=parameters,
+        optional=frozenset(name for name in names if name in fields),
     )
 
 
