@@ -7,18 +7,19 @@ confirmation bar".
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import polars as pl
 import pytest
 
 from fieldcast.fields import build_field_table, liquidity
-from fieldcast.market import BARS
+from fieldcast.fields.liquidity import Anchor, Profile, ZonePolicy
+from fieldcast.market import BARS, Instrument, Kind, segments
 
-pytestmark = pytest.mark.feature("F02", part="profile, nodes, rolling and anchored VWAP, swings, gaps")
+pytestmark = pytest.mark.feature("F02")
 
-OPEN_PARTS: tuple[str, ...] = ("voids", "absorption zones", "session VWAP of intraday bars", "Wyckoff phase", "squeeze")
+OPEN_PARTS: tuple[str, ...] = ()
 
 
 def random_bars(n: int, seed: int) -> pl.DataFrame:
@@ -84,3 +85,60 @@ def test_no_swing_is_visible_before_its_confirmation_bar() -> None:
         assert liquidity.swings(bars.head(confirmed)).filter(pl.col("ts") == turn["ts"], kind=turn["kind"]).is_empty()
         seen += 1
     assert seen >= 40
+
+
+# the rest of the capability, one claim each; tests/fields/liquidity/ holds the oracles ------------------------------------
+
+
+def test_nodes_and_voids_are_where_volume_is_heavy_light_and_absent() -> None:
+    high, low = np.array([12.0, 20.0]), np.array([10.0, 18.0])
+    profile = Profile.of(high, low, (high + low) / 2, np.array([240.0, 160.0]), bins=10)
+    assert [node.price for node in profile.high_volume] == pytest.approx([11.0, 19.0])
+    assert [node.price for node in profile.low_volume] == pytest.approx([15.0])
+    assert [(void.low, void.high) for void in profile.voids] == [(pytest.approx(12.0), pytest.approx(18.0))]
+    assert profile.value_area_share >= 0.70
+
+
+def minutes(day: date) -> pl.DataFrame:
+    ((start, end),) = segments("XNYS").filter(pl.col("session") == day).select("start", "end").rows()
+    n = int((end - start) / timedelta(minutes=1))
+    bars = random_bars(n, seed=day.day)
+    ts = pl.Series([start + timedelta(minutes=k + 1) for k in range(n)]).cast(BARS["ts"])
+    return bars.with_columns(ts=ts, available_at=ts)
+
+
+def test_a_session_has_its_profile_and_vwap_with_bands_as_they_grow() -> None:
+    """Two sessions, the second a half day; at noon nothing of the afternoon is known."""
+    bars = pl.concat([minutes(date(2025, 11, 26)), minutes(date(2025, 11, 28))])
+    found = liquidity.session_liquidity(bars, Instrument(id="XNAS:TEST", kind=Kind.EQUITY), bars["ts"][-1])
+    assert found.developing.height == 210
+    early = liquidity.session_liquidity(bars, Instrument(id="XNAS:TEST", kind=Kind.EQUITY), bars["ts"][-100])
+    assert early.developing.equals(found.developing.head(111))
+    assert found.developing["value_area_share"].min() >= 0.70
+    bands = liquidity.vwap(bars, Anchor.SESSION)
+    assert found.developing["vwap"].to_list() == pytest.approx(bands["vwap"][-210:].to_list())
+    assert (bands["upper_1"] - bands["vwap"]).to_list() == pytest.approx(bands["sd"].to_list(), abs=1e-9)
+
+
+def test_the_anchored_vwap_of_a_swing_is_not_visible_before_its_confirmation_bar() -> None:
+    bars = random_bars(200, seed=4)
+    for turn in liquidity.swings(bars).tail(10).iter_rows(named=True):
+        table = liquidity.vwap(bars, turn["ts"] - timedelta(hours=1), known_since=turn["confirmed_at"])
+        shown = table.filter(pl.col("vwap").is_not_null())
+        assert shown["ts"][0] == turn["confirmed_at"]
+        assert table.filter(pl.col("ts") == turn["confirmed_at"])["vwap"][0] > 0
+
+
+def test_absorption_zones_gaps_phases_and_squeeze_stand_on_past_bars_alone() -> None:
+    bars = random_bars(400, seed=5)
+    zones = liquidity.zones(bars, ZonePolicy(absorption=0.3))
+    assert zones.filter(pl.col("kind") == "absorption").height > 0
+    cut = bars.head(300)
+    for found, before in ((zones, liquidity.zones(cut, ZonePolicy(absorption=0.3))), (liquidity.gaps(bars), liquidity.gaps(cut))):
+        assert found.filter(pl.col("ts") <= cut["ts"][-1])["ts"].to_list() == before["ts"].to_list()
+    columns = [f"liquidity.wyckoff_{name}" for name in ("accumulation", "markup", "distribution", "markdown")]
+    names = [*columns, "liquidity.squeeze", "liquidity.squeeze_age", "liquidity.squeeze_momentum", "liquidity.absorption"]
+    table = build_field_table(bars).select(names)
+    assert table.head(300).equals(build_field_table(cut).select(names))
+    np.testing.assert_allclose(table.select(pl.sum_horizontal(columns)).to_series()[60:], 1, rtol=1e-12)
+    assert table["liquidity.squeeze"].drop_nulls().len() > 300

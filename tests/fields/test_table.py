@@ -26,7 +26,7 @@ def same(left: pl.DataFrame, right: pl.DataFrame, tolerance: float) -> None:
 
 def test_every_column_is_registered_and_holds_values(bars: pl.DataFrame) -> None:
     table = build_field_table(bars)
-    assert table.columns == ["ts", "available_at", *NAMES, *TIMES, "reasons"]
+    assert table.columns == ["ts", "available_at", "close", *NAMES, *TIMES, "reasons"]
     for name, column in FIELD_REGISTRY.items():
         values = table[name]
         assert values.dtype == pl.Float64
@@ -130,7 +130,9 @@ def test_a_close_only_series_gets_what_the_close_alone_can_tell(bars: pl.DataFra
     table = build_field_table(vix)
     known = {name for name in NAMES if table[name].null_count() < table.height}
     assert known == {name for name, column in FIELD_REGISTRY.items() if column.inputs == ("close",)}
-    assert known == {"regime.efficiency", "sentiment.rsi", "sentiment.trend"}
+    assert known == {
+        "regime.efficiency", "regime.realised_volatility", "regime.volatility_rank", "sentiment.rsi", "sentiment.trend",
+    }  # fmt: skip
     for name, code in reasons_of(table["reasons"][-1]).items():
         needs_volume_alone = FIELD_REGISTRY[name].inputs == ("close", "volume")
         assert code is (Reason.VOLUME_NOT_REPORTED if needs_volume_alone else Reason.CLOSE_ONLY), name

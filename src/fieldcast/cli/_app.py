@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 
 from fieldcast import __version__
-from fieldcast.cli._common import AsOf, Home, Json, moment, open_home, show
-from fieldcast.cli._data import data
+from fieldcast.cli._common import AsOf, Home, Json, moment, open_home, pairs, show
+from fieldcast.cli._score import data
+from fieldcast.cli._train import train
 from fieldcast.ground.errors import FieldcastError
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ app = typer.Typer(
 cycle = typer.Typer(help="Governed decision cycles (paper only).", no_args_is_help=True, rich_markup_mode=None)
 audit = typer.Typer(help="The hash-chained audit trail.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data, name="data")
+app.add_typer(train, name="train")
 app.add_typer(cycle, name="cycle")
 app.add_typer(audit, name="audit")
 
@@ -92,14 +94,23 @@ def doctor(home: Home = None, json: Json = False) -> None:
 def fields(
     instrument: Annotated[str, typer.Argument(help="Instrument id.")],
     as_of: AsOf = None,
+    vix: Vix = None,
+    sign: Annotated[str, typer.Option("--sign", help="Who holds the options: naive, reversed, all_short or all_long.")] = "naive",
+    dataset: Annotated[
+        list[str] | None, typer.Option("--dataset", help="TABLE=DATASET where the instrument stands in several; repeat it.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Write the page of charts to this HTML file.")] = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Show the field map of an instrument at a moment."""
+    """Show the fields of an instrument at a moment: liquidity, regime, sentiment, dealers, elasticity."""
     from fieldcast import workflows
 
     with open_home(home) as workspace:
-        show(workflows.field_map(workspace, instrument, as_of=moment(as_of)), json)
+        result = workflows.read_fields(
+            workspace, instrument, as_of=moment(as_of), vix=vix, sign=sign, datasets=pairs(dataset, "--dataset"), plot=plot
+        )
+    show(result, json)
 
 
 @app.command()

@@ -40,6 +40,16 @@ def moment(text: str | None) -> datetime | None:
         raise InvalidInput(f"expected a moment such as 2018-12-31T21:30Z, found {text!r}") from None
 
 
+def pairs(texts: list[str] | None, option: str) -> dict[str, str]:
+    """A repeated option NAME=VALUE as a mapping."""
+    from fieldcast.ground import InvalidInput
+
+    wrong = [text for text in texts or () if not all(text.partition("=")[::2])]
+    if wrong:
+        raise InvalidInput(f"expected {option} as NAME=VALUE, found {wrong[0]!r}")
+    return dict(text.split("=", 1) for text in texts or ())
+
+
 def day(text: str | None) -> date | None:
     """`--first` and `--last` as a date."""
     return None if text is None else required_day(text)

@@ -12,6 +12,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from fieldcast.cli._text_fields import fields_text
+from fieldcast.cli._text_scores import scored_text, trained_text
+
 _MOST_FILES = 10  # of an import, in full
 _MOST_ROWS = 60  # of the list of what is stored
 GATE_STYLE = {"PASS": "bold green", "FAIL": "bold red", "CANNOT_JUDGE": "bold yellow", "NOT_ASKED": "bold yellow"}
@@ -217,20 +220,6 @@ def _audit(result: Any) -> RenderableType:
     return Text("\n".join(lines))
 
 
-def _field_map(result: Any) -> RenderableType:
-    tables: list[RenderableType] = [Text(f"{result.instrument} at {result.as_of:%Y-%m-%d %H:%M} UTC", "bold")]
-    for name in ("liquidity", "regime", "sentiment"):
-        table = _table(name, "field", "value", right=(1,))
-        for key, value in getattr(result, name).items():
-            table.add_row(key, f"{value:,.4g}")
-        tables.append(table)
-    marks = _table("landmarks", "level", "value", right=(1,))
-    for key, mark in result.landmarks.items():
-        marks.add_row(key, f"{getattr(mark, 'price', mark):,.2f}")
-    reasons = ", ".join(f"{name}: {code}" for name, code in result.reasons.items())
-    return Group(*tables, marks, Text(f"unknown: {reasons}" if reasons else "", "dim"), Text(f"hash {result.hash[:16]}", "dim"))
-
-
 def _packet(result: Any) -> RenderableType:
     table = _table(f"{result.instrument} as of {result.as_of:%Y-%m-%d %H:%M} UTC, log return in bps"
                    + (" [SIMULATED]" if result.provenance.simulated else ""),
@@ -336,13 +325,15 @@ _TEXTS: dict[str, Callable[[Any], RenderableType]] = {
     "DataShown": _data_shown,
     "Demo": _demo,
     "Diagnosis": _diagnosis,
-    "FieldMap": _field_map,
+    "FieldsRead": fields_text,
     "FormatList": _formats,
+    "HeadlineTrained": trained_text,
     "Imported": _imported,
     "ProjectionPacket": _packet,
     "ReferenceImported": _reference,
     "Repair": _repair,
     "SimulatedData": _simulated_data,
+    "TextsScored": scored_text,
     "UniverseCheck": _universe,
     "Validation": _validation,
     "Verified": _verified,

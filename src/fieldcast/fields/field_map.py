@@ -117,21 +117,57 @@ class FieldMap(Shown):
             for name in LANDMARKS
             if name in liquidity
         }
-        reasons: dict[str, Reason] = reasons_of(row["reasons"]) | dict(absent or {})
+        reasons = reasons_of(row["reasons"]) | dict(absent or {})
+        return cls._assembled(
+            (instrument, as_of, row["ts"], row["close"]), space, landmarks, reasons, readings, simulated=simulated
+        )
+
+    @classmethod
+    def without_bars(
+        cls,
+        instrument: str,
+        as_of: datetime,
+        ts: datetime,
+        price: float,
+        readings: Iterable[Reading],
+        *,
+        absent: Mapping[str, Reason],
+    ) -> FieldMap:
+        """The map of an instrument that has no daily bars: readings alone, such as those of an index's option chain.
+
+        Parameters
+        ----------
+        ts, price : of the newest price known, such as the chain's spot; it stands as `close`
+        absent : `namespace.quantity` (or a whole namespace) → why there is nothing
+        """
+        space: dict[str, dict[str, float]] = {name: {} for name in NAMESPACES}
+        return cls._assembled((instrument, utc(as_of), ts, price), space, {}, dict(absent), readings, simulated=False)
+
+    @classmethod
+    def _assembled(
+        cls,
+        head: tuple[str, datetime, datetime, float],
+        space: dict[str, dict[str, float]],
+        landmarks: dict[str, Landmark],
+        reasons: dict[str, Reason],
+        readings: Iterable[Reading],
+        *,
+        simulated: bool,
+    ) -> FieldMap:
+        """Merge the readings into what the bars gave."""
+        instrument, as_of, ts, close = head
         words: dict[str, dict[str, str]] = {"labels": {}, "conventions": {}}
         for reading in readings:
             _merge(reading, as_of, space, landmarks, reasons, words)
             simulated = simulated or reading.simulated
         atr = space["regime"].get("atr_percent")
-        close = row["close"]
-        steering = {name: 100.0 * log(mark.price / close) / atr for name, mark in landmarks.items()} if atr else {}
         return cls(
             instrument=instrument,
             as_of=as_of,
-            ts=row["ts"],
+            ts=ts,
             close=close,
             landmarks=landmarks,
-            steering=steering,
+            steering={name: 100.0 * log(mark.price / close) / atr for name, mark in landmarks.items()} if atr else {},
             reasons=reasons,
             labels=words["labels"],
             conventions=words["conventions"],

@@ -8,7 +8,7 @@ reason is kept: nothing is dropped silently, and a chain without open interest i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
@@ -45,6 +45,10 @@ class PricedChain:
     day_count : such as `ACT/365`
     dropped : reason → number of rows that could not be used
     simulated : True where any row came out of a simulation
+    available_at : when the last of its rows was known; None where the maker does not say
+    iv_source : how volatilities came about, in words
+    filled : `gap`, `wing` → contracts whose volatility is that of neighbouring strikes
+    refused : expiries without a forward, each with its reason, in words
     """
 
     underlying: str
@@ -67,6 +71,10 @@ class PricedChain:
     day_count: str
     dropped: Mapping[Reason, int]
     simulated: bool
+    available_at: datetime | None = None
+    iv_source: str = "given"
+    filled: Mapping[str, int] = field(default_factory=dict)
+    refused: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return self.strike.size

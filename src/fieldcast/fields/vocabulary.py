@@ -66,15 +66,6 @@ class CharmRegime(StrEnum):
     NEUTRAL = "neutral"
 
 
-class VolatilityRegime(StrEnum):
-    """How large moves are, by implied volatility in points."""
-
-    LOW = "low_volatility"
-    NORMAL = "normal_volatility"
-    ELEVATED = "elevated_volatility"
-    CRISIS = "crisis_volatility"
-
-
 class JumpRisk(StrEnum):
     """How near the price is at which dealers begin to feed a move."""
 
@@ -107,17 +98,13 @@ LEGACY: Mapping[str, StrEnum] = MappingProxyType(
         "medium_liquidity": LiquidityRegime.LIQUID,
         "low_liquidity": LiquidityRegime.THIN,
         "illiquid": LiquidityRegime.FROZEN,
-        "low": VolatilityRegime.LOW,
-        "normal": VolatilityRegime.NORMAL,
-        "elevated": VolatilityRegime.ELEVATED,
-        "crisis": VolatilityRegime.CRISIS,
     }
 )
 """Spellings of the reference system that are no member's value, and the member that each of them means."""
 
 
 class VixLevel(StrEnum):
-    """Bucket of the VIX close."""
+    """Bucket of the VIX close, or of another implied volatility in points."""
 
     LOW = "low"
     NORMAL = "normal"
@@ -131,6 +118,15 @@ class VolatilityLevel(StrEnum):
     LOW = "low"
     MEDIUM = "medium"
     HIGH = "high"
+
+
+class HiddenState(StrEnum):
+    """State of a fitted hidden Markov model, by the variance of its returns."""
+
+    CALM = "calm"
+    NORMAL = "normal"  # of three or four
+    TENSE = "tense"  # of four
+    TURBULENT = "turbulent"
 
 
 class Structure(StrEnum):
@@ -193,3 +189,55 @@ class Stance(StrEnum):
 
     RISK_OFF = "risk_off"
     CALM = "calm"
+
+
+class WyckoffPhase(StrEnum):
+    """What large traders seem to be doing, by place, trend and money flow."""
+
+    ACCUMULATION = "accumulation"
+    MARKUP = "markup"
+    DISTRIBUTION = "distribution"
+    MARKDOWN = "markdown"
+
+
+class SqueezeState(StrEnum):
+    """Whether the market is wound up."""
+
+    ON = "squeeze_on"
+    RELEASED = "squeeze_released"  # a few bars ago
+    OFF = "squeeze_off"
+
+
+class TurnSequence(StrEnum):
+    """Which way the last two swing highs and the last two swing lows go."""
+
+    CLIMBING = "climbing"  # higher highs and higher lows
+    FALLING = "falling"  # lower highs and lower lows
+    MIXED = "mixed"
+
+
+class Effort(StrEnum):
+    """What volume did to the price in the last bar."""
+
+    ABSORBED = "absorbed"  # more volume than usual, less range than usual
+    DISPLACED_UP = "displaced_up"
+    DISPLACED_DOWN = "displaced_down"
+    ORDINARY = "ordinary"
+
+
+class SentimentRegime(StrEnum):
+    """What texts say, taken together."""
+
+    PANICKED = "panicked"
+    BEARISH = "bearish"
+    NEUTRAL = "neutral"
+    BULLISH = "bullish"
+    EUPHORIC = "euphoric"
+
+
+class RangeState(StrEnum):
+    """Recent ranges against those before them."""
+
+    COMPRESSION = "compression"
+    EXPANSION = "expansion"
+    USUAL = "usual"

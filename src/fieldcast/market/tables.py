@@ -197,6 +197,22 @@ NEWS = Table(
     _schema(item=_TEXT, text=_TEXT, subject=_TEXT, label=_TEXT, score=_FLOAT, language=_TEXT),
     ("instrument", "ts", "item"), Layout.DAILY, required=("item", "text"),
 )
+TEXT_SCORES = Table(
+    "text_scores",
+    _schema(                 # instrument = what the text is about, or the source where it is about the market; ts = published
+        item=_TEXT,          # the text's, as in `news`
+        source=_TEXT,        # news, x, reddit, stocktwits or earnings
+        scorer=_TEXT,        # name@version hash of what scored it, such as lexicon@0123456789abcdef
+        score=_FLOAT, confidence=_FLOAT,    # in [-1, 1] and [0, 1]
+        text_hash=_TEXT,     # first 16 digits of the SHA-256 of the text that was scored
+        mentions=_FLOAT,     # texts that the row stands for: 1 for a text by itself
+        engagement=_FLOAT,   # likes or votes, and comments, where the source counts them
+        comments=_FLOAT,
+    ),
+    ("instrument", "ts", "item", "scorer"), Layout.DAILY,
+    required=("item", "source", "scorer", "score", "confidence", "mentions"), positive=("mentions",),
+    non_negative=("confidence", "comments"),
+)
 ACTIONS = Table(
     "actions",
     _schema(      # corporate actions; ts = when announced; where the source does not say, the ex-date's midnight in its zone
@@ -232,7 +248,7 @@ TABLES: Mapping[str, Table] = {
         *(_bars(interval) for interval in INTERVALS),
         *(_quote_bars(interval) for interval in INTERVALS),
         *(_option_bars(interval) for interval in ("1d", "1h", "1m", "1s")),
-        *(TRADES, QUOTES, DEPTH, CHAINS, OPEN_INTEREST, SHORT_VOLUME, MACRO, NEWS, ACTIONS, EVENTS, FUNDING),
+        *(TRADES, QUOTES, DEPTH, CHAINS, OPEN_INTEREST, SHORT_VOLUME, MACRO, NEWS, TEXT_SCORES, ACTIONS, EVENTS, FUNDING),
     )
 }
 

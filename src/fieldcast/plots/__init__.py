@@ -4,6 +4,10 @@ from fieldcast.plots.bars import bar_chart
 from fieldcast.plots.calibration import coverage_over_time, reliability_diagram
 from fieldcast.plots.cones import BANDS, cone_history, levels, projection_cone
 from fieldcast.plots.cycles import nav_timeline
+from fieldcast.plots.dealer import gamma_profile_chart, strike_chart
+from fieldcast.plots.elasticity import elasticity_surface_chart, energy_chart
+from fieldcast.plots.liquidity import profile_chart, slippage_chart
+from fieldcast.plots.regime import regime_ribbon
 from fieldcast.plots.skill import forest, loss_saved
 
 __all__ = [
@@ -11,10 +15,17 @@ __all__ = [
     "bar_chart",
     "cone_history",
     "coverage_over_time",
+    "elasticity_surface_chart",
+    "energy_chart",
     "forest",
+    "gamma_profile_chart",
     "levels",
     "loss_saved",
     "nav_timeline",
+    "profile_chart",
     "projection_cone",
+    "regime_ribbon",
     "reliability_diagram",
+    "slippage_chart",
+    "strike_chart",
 ]

@@ -6,7 +6,7 @@ quantity and its unit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from plotly.graph_objects import Figure
@@ -86,7 +86,7 @@ def figure(
     return Figure({"data": list(traces), "layout": dict(rows)})
 
 
-def line(x: Sequence[Any], y: Sequence[Any], name: str, color: str, **more: Any) -> Trace:
+def line(x: Iterable[Any], y: Iterable[Any], name: str, color: str, **more: Any) -> Trace:
     """A plain line."""
     style = {"color": color, "width": more.pop("width", 1.8), "dash": more.pop("dash", "solid")}
     return {"type": "scatter", "mode": "lines", "x": list(x), "y": list(y), "name": name, "line": style, **more}

@@ -14,15 +14,18 @@ if TYPE_CHECKING:
     from fieldcast.workflows.demonstration import Demo, demo
     from fieldcast.workflows.diagnosis import Diagnosis, doctor
     from fieldcast.workflows.experiment import Experiment, load_experiment
+    from fieldcast.workflows.fields import FieldsRead, field_map, read_fields
     from fieldcast.workflows.holdouts import holdout
     from fieldcast.workflows.imports import import_bundled, import_data
-    from fieldcast.workflows.look import field_map, project, verify_audit
+    from fieldcast.workflows.look import project, verify_audit
     from fieldcast.workflows.reference import import_members, import_tickers
     from fieldcast.workflows.repairs import repair_data
     from fieldcast.workflows.reports import ReportInput, write_html
     from fieldcast.workflows.results import InstrumentValidation, Validation
     from fieldcast.workflows.simulations import simulate_data
     from fieldcast.workflows.studies import gate_study
+    from fieldcast.workflows.text_scores import TextsScored, score_texts
+    from fieldcast.workflows.training import HeadlineTrained, train_headline
     from fieldcast.workflows.universes import check_universe
     from fieldcast.workflows.validation import validate
     from fieldcast.workflows.workspace import Workspace, open_workspace
@@ -31,8 +34,11 @@ _HOMES = {
     "Demo": "demonstration",
     "Diagnosis": "diagnosis",
     "Experiment": "experiment",
+    "FieldsRead": "fields",
+    "HeadlineTrained": "training",
     "InstrumentValidation": "results",
     "ReportInput": "reports",
+    "TextsScored": "text_scores",
     "Validation": "results",
     "Workspace": "workspace",
     "check_data": "data",
@@ -40,7 +46,7 @@ _HOMES = {
     "compact_data": "data",
     "demo": "demonstration",
     "doctor": "diagnosis",
-    "field_map": "look",
+    "field_map": "fields",
     "gate_study": "studies",
     "holdout": "holdouts",
     "import_bundled": "imports",
@@ -52,10 +58,13 @@ _HOMES = {
     "load_experiment": "experiment",
     "open_workspace": "workspace",
     "project": "look",
+    "read_fields": "fields",
     "repair_data": "repairs",
     "run_cycle": "cycles",
+    "score_texts": "text_scores",
     "show_data": "data",
     "simulate_data": "simulations",
+    "train_headline": "training",
     "validate": "validation",
     "verify_audit": "look",
     "verify_data": "data",
@@ -66,8 +75,11 @@ __all__ = [
     "Demo",
     "Diagnosis",
     "Experiment",
+    "FieldsRead",
+    "HeadlineTrained",
     "InstrumentValidation",
     "ReportInput",
+    "TextsScored",
     "Validation",
     "Workspace",
     "check_data",
@@ -87,10 +99,13 @@ __all__ = [
     "load_experiment",
     "open_workspace",
     "project",
+    "read_fields",
     "repair_data",
     "run_cycle",
+    "score_texts",
     "show_data",
     "simulate_data",
+    "train_headline",
     "validate",
     "verify_audit",
     "verify_data",

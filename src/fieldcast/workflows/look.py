@@ -1,34 +1,16 @@
-"""One instrument at one moment: its field map, its projection packet."""
+"""The projection packet of one instrument at one moment, and the check of the audit trail."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from fieldcast.data import load_instrument
-from fieldcast.fields import FieldMap, build_field_table
-from fieldcast.ground import MissingData
 from fieldcast.ledger import AuditReport, verify
-from fieldcast.market import DECISION_DELAY
 from fieldcast.projection import ProjectionPacket, packet_from_row
 from fieldcast.workflows.cycles import not_in_the_future, projections_of
 from fieldcast.workflows.experiment import Experiment
 from fieldcast.workflows.progress import Progress, silent
 from fieldcast.workflows.workspace import Workspace
-
-
-def field_map(workspace: Workspace, instrument: str, *, as_of: datetime | None = None) -> FieldMap:
-    """The field map of the newest session known (at `as_of`).
-
-    Raises
-    ------
-    MissingData : nothing is known of the instrument at that moment
-    """
-    not_in_the_future(workspace, as_of)
-    load_instrument(workspace.ledger, instrument)
-    bars = workspace.store.read(instrument, as_of=as_of)
-    if bars.is_empty():
-        raise MissingData(f"expected rows of {instrument} known at that moment, found none; choose a later --as-of")
-    return FieldMap.at(instrument, as_of or bars["ts"][-1] + DECISION_DELAY, build_field_table(bars))
 
 
 def project(

@@ -70,7 +70,14 @@ def render(inputs: ReportInput) -> str:
         library=get_plotlyjs(),
         figures=figures.script(),
         script=_template("report.js"),
-        newest=day(newest),
+        headline="What was said beforehand, and what came of it",
+        what=tag(
+            "p",
+            "Fieldcast reads markets as fields, turns them into calibrated projections, and lets money follow only those that "
+            f"have earned it. This page shows one whole run up to {day(newest)}: every forecast below was made without sight of "
+            "what it forecasts.",
+            class_="what",
+        ),
         lead=_lead(validation),
         glance=verdicts.glance(validation, None if inputs.audit is None else inputs.audit.entries),
         navigation=join(tag("a", section.title, href=f"#{section.id}") for section in sections),

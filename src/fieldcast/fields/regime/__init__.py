@@ -14,6 +14,16 @@ from fieldcast.fields.regime.buckets import (
     vix_level,
     volatility_level,
 )
+from fieldcast.fields.regime.filtered import (
+    ChangePointFilter,
+    ChangePoints,
+    HmmFilter,
+    change_point_odds,
+    hmm_log_likelihood,
+    hmm_probabilities,
+    observations,
+)
+from fieldcast.fields.regime.parameters import ChangePointParameters, HmmParameters
 from fieldcast.fields.regime.reading import RegimeField, regime_field
 from fieldcast.fields.regime.soft import NAMES, efficiency_ratio, memberships, trend_strength
 from fieldcast.fields.regime.volatility import own_rank, realised_volatility
@@ -29,16 +39,25 @@ def compute(rows: Rows) -> dict[str, Floats]:
 __all__ = [
     "COLUMNS",
     "NAMES",
+    "ChangePointFilter",
+    "ChangePointParameters",
+    "ChangePoints",
+    "HmmFilter",
+    "HmmParameters",
     "MarketState",
     "RegimeField",
     "RiskOff",
     "RiskOffRules",
     "activity",
+    "change_point_odds",
     "compute",
     "correlation_level",
     "efficiency_ratio",
+    "hmm_log_likelihood",
+    "hmm_probabilities",
     "market_hours",
     "memberships",
+    "observations",
     "overridden",
     "own_rank",
     "realised_volatility",

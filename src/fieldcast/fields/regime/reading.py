@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+import numpy as np
 import polars as pl
 
+from fieldcast.fields._rows import rows_of
 from fieldcast.fields.readings import Reading
 from fieldcast.fields.regime.alarms import MarketState, RiskOff, RiskOffRules, overridden, risk_off
 from fieldcast.fields.regime.buckets import (
@@ -20,6 +22,8 @@ from fieldcast.fields.regime.buckets import (
     vix_level,
     volatility_level,
 )
+from fieldcast.fields.regime.filtered import change_point_odds, hmm_probabilities, observations
+from fieldcast.fields.regime.parameters import RETURN, ChangePointParameters, HmmParameters
 from fieldcast.fields.regime.soft import NAMES
 from fieldcast.fields.vocabulary import Alarm, Stance
 from fieldcast.ground import Reason, utc
@@ -40,6 +44,8 @@ class RegimeField:
     memberships : the four soft memberships after the override; empty where they are unknown
     labels : words for the figures
     reasons : name → why a figure or word is unknown
+    conventions : name → which frozen parameters a fitted figure comes from
+    simulated : True where those were fitted on a simulation
     """
 
     as_of: datetime
@@ -49,11 +55,16 @@ class RegimeField:
     labels: Mapping[str, StrEnum]
     reasons: Mapping[str, Reason]
     values: Mapping[str, float] = field(default_factory=dict)
+    conventions: Mapping[str, str] = field(default_factory=dict)
+    simulated: bool = False
 
     def reading(self) -> Reading:
         """The short form for the field map; the memberships of the table stay, the overridden ones stand beside them."""
         guarded = {f"{name}_guarded": value for name, value in self.memberships.items()}
-        return Reading("regime", self.as_of, dict(self.values) | guarded, labels=self.labels, reasons=self.reasons)
+        return Reading(
+            "regime", self.as_of, dict(self.values) | guarded, labels=self.labels, reasons=self.reasons,
+            conventions=self.conventions, simulated=self.simulated,
+        )  # fmt: skip
 
 
 def regime_field(
@@ -66,6 +77,8 @@ def regime_field(
     correlation: float | None = None,
     dealer_gamma: float | None = None,
     rules: RiskOffRules | None = None,
+    hmm: HmmParameters | Reason | None = None,
+    change: ChangePointParameters | None = None,
 ) -> RegimeField:
     """Words, alarms and guarded memberships at `as_of`.
 
@@ -77,6 +90,12 @@ def regime_field(
     vix : daily bars of the VIX; only those known at `as_of` are read. None = no such series
     correlation : with the market, over whatever the caller declares; None = unknown
     dealer_gamma : dealers' net gamma at the present price; None = unknown
+    hmm : frozen parameters of the hidden states; a reason = why they may not be used, which is then said; None = not asked for
+    change : frozen parameters of the change points; None = not asked for
+
+    Raises
+    ------
+    InvalidInput : fitted parameters of another instrument, or fitted on rows that were not known at `as_of`
     """
     as_of = utc(as_of)
     now, before, why = _vix(vix, as_of)
@@ -125,7 +144,59 @@ def regime_field(
         reasons["market_hours"] = Reason.UNDEFINED
     if calendar == "24/7":
         labels["trading_desk"] = trading_desk(as_of)
-    return RegimeField(as_of, state, verdict, memberships, labels, reasons, values)
+    fitted = _Fitted(bars, as_of, values, labels, reasons)
+    fitted.states(hmm)
+    fitted.runs(change)
+    return RegimeField(as_of, state, verdict, memberships, labels, reasons, values, fitted.conventions, fitted.simulated)
+
+
+class _Fitted:
+    """Adds what frozen parameters say of the bars known at a moment."""
+
+    def __init__(
+        self,
+        bars: pl.DataFrame,
+        as_of: datetime,
+        values: dict[str, float],
+        labels: dict[str, StrEnum],
+        reasons: dict[str, Reason],
+    ) -> None:
+        self.bars, self.as_of = bars.filter(pl.col("available_at") <= as_of), as_of
+        self.values, self.labels, self.reasons = values, labels, reasons
+        self.conventions: dict[str, str] = {}
+        self.simulated = False
+
+    def states(self, hmm: HmmParameters | Reason | None) -> None:
+        """Odds of the hidden states, and the likeliest as a word; of equal ones the calmer."""
+        if isinstance(hmm, Reason):
+            self.reasons["hmm"] = hmm
+        elif hmm is not None and self._usable("hmm", hmm):
+            odds = hmm_probabilities(observations(rows_of(self.bars), hmm.features), hmm)[-1]
+            if np.isfinite(odds).all():
+                self.values |= {f"hmm_{state}": float(p) for state, p in zip(hmm.states, odds, strict=True)}
+                self.labels["hidden_state"] = hmm.states[int(np.argmax(odds))]
+            else:
+                self.reasons["hmm"] = Reason.WARMING_UP
+
+    def runs(self, change: ChangePointParameters | None) -> None:
+        """Odds of a recent change, and the expected age of the present stretch."""
+        if change is not None and self._usable("change", change):
+            found = change_point_odds(observations(rows_of(self.bars), (RETURN,))[:, 0], change)
+            if np.isfinite(found.recent[-1]):
+                self.values |= {"change_odds": float(found.recent[-1]), "run_length": float(found.run_length[-1])}
+            else:
+                self.reasons["change_odds"] = Reason.WARMING_UP
+
+    def _usable(self, name: str, parameters: HmmParameters | ChangePointParameters) -> bool:
+        if self.bars.is_empty():
+            self.reasons[name] = Reason.NO_DATA
+            return False
+        parameters.usable_at(self.bars["instrument"][0], self.as_of)
+        self.simulated = self.simulated or parameters.simulated
+        self.conventions[name] = (
+            f"fitted on {parameters.rows} rows known until {parameters.fitted_until:%Y-%m-%d}, parameters {parameters.hash[:16]}"
+        )
+        return True
 
 
 def _vix(vix: pl.DataFrame | None, as_of: datetime) -> tuple[float | None, float | None, Reason]:

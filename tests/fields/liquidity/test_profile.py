@@ -1,4 +1,4 @@
-"""The volume profile against a slow twin, swings against a loop, gaps and Amihud by hand."""
+"""Volume profiles against a slow twin, by hand, and as a session grows."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fieldcast.fields import build_field_table, liquidity
-from fieldcast.ground import InvalidInput
+from fieldcast.fields import liquidity
+from fieldcast.fields.liquidity import Profile, developing, profile_of
+from fieldcast.ground import InvalidInput, MissingData
 
 
 def slow_profile(high, low, close, volume, bins=50, share=0.7):
@@ -99,9 +100,7 @@ def test_value_area_holds_its_share_and_the_poc(data: st.DataObject, n: int, bin
     reach = np.array(data.draw(st.lists(st.floats(0, 1e3), min_size=n, max_size=n)))
     volume = np.array(data.draw(st.lists(st.floats(0, 1e9), min_size=n, max_size=n)))
     high = low + reach
-    profile = {
-        k: v[-1] for k, v in liquidity.volume_profile(high, low, low, volume, window=n, bins=bins).items()
-    }
+    profile = {k: v[-1] for k, v in liquidity.volume_profile(high, low, low, volume, window=n, bins=bins).items()}
     if volume.sum() == 0:
         assert np.isnan(profile["poc"])
         return
@@ -127,87 +126,71 @@ def test_profile_refuses_what_is_unknown() -> None:
         liquidity.volume_profile(np.array([1.0, np.nan]), np.ones(2), np.ones(2), np.ones(2), window=1)
 
 
-# swings -------------------------------------------------------------------------------------------------------------
+# one profile, its nodes and voids --------------------------------------------------------------------------------------
 
 
-@given(
-    highs=st.lists(st.integers(1, 6), min_size=1, max_size=40),
-    left=st.integers(1, 3),
-    right=st.integers(1, 3),
-)
-def test_swings_are_what_a_loop_finds(highs: list[int], left: int, right: int) -> None:
-    values = np.array(highs, dtype=float)
-    found = list(liquidity._pivots(values, left, right))
-    expected = [
-        row
-        for row in range(left, len(highs) - right)
-        if all(highs[row] > highs[row - k] for k in range(1, left + 1))
-        and all(highs[row] >= highs[row + k] for k in range(1, right + 1))
-    ]
-    assert found == expected
+def arrays(table: pl.DataFrame) -> list[np.ndarray]:
+    return [table[name].to_numpy() for name in ("high", "low", "close", "volume")]
 
 
-def test_swings_carry_the_bar_that_confirmed_them(bars: pl.DataFrame) -> None:
-    swings = liquidity.swings(bars, left=2, right=4)
-    row = dict(zip(bars["ts"], range(bars.height), strict=True))
-    assert set(swings["kind"]) == {"high", "low"}
-    for turn in swings.iter_rows(named=True):
-        assert row[turn["confirmed_at"]] - row[turn["ts"]] == 4
-        assert turn["price"] == bars[turn["kind"]][row[turn["ts"]]]
+@pytest.mark.parametrize("seed", range(3))
+def test_one_profile_is_the_rolling_one_of_the_same_bars(make_bars, seed: int) -> None:
+    table = make_bars(60, seed=seed, tick=0.01)
+    one, rolling = Profile.of(*arrays(table)), liquidity.volume_profile(*arrays(table))
+    for name in ("poc", "val", "vah", "vwap", "value_area_share"):
+        assert getattr(one, name) == pytest.approx(rolling[name][-1], rel=1e-12), name
+    close = table["close"][-1]
+    for name, nodes in (("hvn", one.high_volume), ("lvn", one.low_volume)):
+        above, below = [n.price for n in nodes if n.price >= close], [n.price for n in nodes if n.price < close]
+        np.testing.assert_allclose(rolling[f"{name}_above"][-1], min(above, default=np.nan), rtol=1e-12)
+        np.testing.assert_allclose(rolling[f"{name}_below"][-1], max(below, default=np.nan), rtol=1e-12)
+    assert one.held.sum() == pytest.approx(table["volume"].sum())
+    assert one.table()["share"].sum() == pytest.approx(1)
 
 
-def test_no_swing_of_the_table_is_seen_before_its_confirmation(bars: pl.DataFrame) -> None:
-    """Cut at every row: the last swing of the table is one that the bars until then confirm, with the right stamp."""
-    table = build_field_table(bars)
-    swings = liquidity.swings(bars)
-    for kind in ("high", "low"):
-        turns = swings.filter(pl.col("kind") == kind)
-        for row in range(70, bars.height, 7):
-            now = bars["ts"][row]
-            known = turns.filter(pl.col("confirmed_at") <= now).tail(1)
-            assert table[f"liquidity.swing_{kind}"][row] == known["price"][0]
-            assert table[f"liquidity.swing_{kind}_confirmed_at"][row] == known["confirmed_at"][0]
-            age = table[f"liquidity.swing_{kind}_age"][row]
-            assert bars["ts"][row - int(age)] == known["ts"][0]
+def test_voids_are_the_prices_inside_the_range_at_which_nothing_was_traded() -> None:
+    # 10 … 12 and 18 … 20 traded, nothing between; ten bins of one
+    high, low = np.array([12.0, 20.0]), np.array([10.0, 18.0])
+    profile = Profile.of(high, low, (high + low) / 2, np.array([240.0, 160.0]), bins=10)
+    (void,) = profile.voids
+    assert (void.low, void.high, void.price, void.share) == (pytest.approx(12), pytest.approx(18), pytest.approx(15), 0)
+    assert [(node.low, node.high) for node in profile.low_volume] == [(pytest.approx(12), pytest.approx(18))]
+    assert [node.share for node in profile.high_volume] == [pytest.approx(0.6), pytest.approx(0.4)]
 
 
-def test_anchored_vwap_starts_at_the_swing(bars: pl.DataFrame) -> None:
-    table = build_field_table(bars)
-    typical = (bars["high"] + bars["low"] + bars["close"]) / 3
-    for row in (100, 333, 899):
-        start = row - int(table["liquidity.swing_low_age"][row])
-        volume = bars["volume"][start : row + 1]
-        expected = (typical[start : row + 1] * volume).sum() / volume.sum()
-        assert table["liquidity.anchored_vwap_low"][row] == pytest.approx(expected, rel=1e-10)
+def test_a_profile_needs_volume_and_leaves_unknown_bars_out(bars: pl.DataFrame) -> None:
+    some = bars.head(30)
+    holed = some.with_columns(volume=pl.when(pl.int_range(pl.len()) < 5).then(None).otherwise("volume"))
+    assert profile_of(holed).poc == Profile.of(*arrays(some[5:])).poc
+    assert profile_of(holed).bars == 25
+    with pytest.raises(MissingData, match="with volume"):
+        profile_of(some.with_columns(volume=pl.lit(0.0)))
 
 
-# gaps and Amihud ----------------------------------------------------------------------------------------------------
+# a session as it grows ------------------------------------------------------------------------------------------------
 
 
-@given(moves=st.lists(st.tuples(st.integers(-6, 6), st.integers(0, 4)), min_size=3, max_size=60))
-def test_open_gaps_are_what_a_loop_finds(moves: list[tuple[int, int]]) -> None:
-    low = 1000.0 + np.cumsum([step for step, _ in moves])
-    high = low + np.array([reach for _, reach in moves])
-    up, down = liquidity._open_gaps(low, high), -liquidity._open_gaps(-high, -low)
-    for row in range(len(moves)):
-        reach = range(max(1, row - liquidity.WINDOW + 1), row + 1)
-        below = [high[j - 1] for j in reach if low[j : row + 1].min() > high[j - 1]]
-        above = [low[j - 1] for j in reach if high[j : row + 1].max() < low[j - 1]]
-        np.testing.assert_equal(up[row], max(below, default=np.nan))
-        np.testing.assert_equal(down[row], min(above, default=np.nan))
+@pytest.mark.parametrize("seed", range(4))
+def test_a_developing_profile_is_at_each_bar_the_profile_until_then(make_bars, seed: int) -> None:
+    table = make_bars(90, seed=seed, tick=0.05)
+    grown = developing(*arrays(table), bins=30)
+    for row in (0, 1, 2, 7, 40, 89):
+        until = Profile.of(*arrays(table[: row + 1]), bins=30)
+        for name in ("poc", "val", "vah", "value_area_share"):
+            assert grown[name][row] == pytest.approx(getattr(until, name), rel=1e-9), (row, name)
 
 
-def test_amihud_is_the_mean_price_move_for_a_billion_traded(bars: pl.DataFrame) -> None:
-    table = build_field_table(bars)
-    close, volume = bars["close"].to_numpy(), bars["volume"].to_numpy()
-    impact = np.abs(np.diff(np.log(close))) / (close[1:] * volume[1:] / 1e9)
-    assert table["liquidity.amihud"][20] == pytest.approx(impact[:20].mean())
-    assert table["liquidity.amihud_ratio"][400] == pytest.approx(np.log(impact[380:400].mean() / impact[150:400].mean()))
+def test_a_developing_profile_knows_nothing_of_later_bars(bars: pl.DataFrame) -> None:
+    full = developing(*arrays(bars[:200]))
+    for row in (3, 50, 120):
+        cut = developing(*arrays(bars[:row]))
+        for name, values in cut.items():
+            np.testing.assert_array_equal(values, full[name][:row], err_msg=name)
 
 
-def test_a_session_without_trading_has_no_impact_to_measure(bars: pl.DataFrame) -> None:
-    halted = bars.with_columns(volume=pl.when(pl.int_range(pl.len()) == 50).then(0.0).otherwise("volume"))
-    close, volume = bars["close"].to_numpy(), bars["volume"].to_numpy()
-    impact = np.abs(np.diff(np.log(close))) / (close[1:] * volume[1:] / 1e9)
-    window = np.delete(impact[35:55], 14)  # rows 36 … 55 without row 50
-    assert build_field_table(halted)["liquidity.amihud"][55] == pytest.approx(window.mean())
+def test_a_session_begins_without_a_profile_until_something_trades() -> None:
+    price = np.array([10.0, 10.0, 10.0, 11.0])
+    grown = developing(price, price, price, np.array([0.0, 0.0, 5.0, 5.0]))
+    assert np.isnan(grown["poc"][:2]).all()
+    assert (grown["poc"][2], grown["val"][2], grown["vah"][2]) == (10, 10, 10)
+    assert 10 <= grown["poc"][3] <= 11

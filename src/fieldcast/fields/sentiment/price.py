@@ -1,14 +1,15 @@
 """Sentiment read from price alone.
 
     rsi          Wilder's relative strength index over 14 changes: 100 · G / (G + L), his averages of gains and losses
+    mfi          money flow index over 14 changes: 100 · P / (P + N), with M = volume · (high + low + close) / 3 and P, N the
+                 sums of M over the bars whose typical price rose and fell
     trend        log(close_t / close_{t−20}) / (s · √20), s the standard deviation of the 20 log returns: how many of
                  its own standard deviations price has travelled
     range_ratio  log(mean true range % of the last 10 bars / of the 50 before them): negative = compression, positive =
                  expansion
 
-Text sources (news, posts, earnings tone) have engines of their own; none stands here, and nothing stands in for them.
-
-Source: Wilder, New Concepts in Technical Trading Systems (1978).
+Sources: Wilder, New Concepts in Technical Trading Systems (1978); Quong and Soudack, "Volume-weighted RSI: money flow",
+Technical Analysis of Stocks & Commodities 7:3 (1989).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from fieldcast.fields._rows import Floats, Rows, by_stretch
 from fieldcast.fields.columns import FieldColumn
 
 RSI = 14
+MFI = 14
 TREND = 20
 RANGE_SHORT, RANGE_LONG = 10, 50
 
@@ -27,6 +29,7 @@ RANGE_SHORT, RANGE_LONG = 10, 50
 # than 1e-6 RSI points against the least mean move at which the index still means something (it divides by that mean).
 RSI_MEMORY = 380
 LEAST_MOVE = 1e-5  # mean absolute change of the close, as a share of it; below it the index is undefined
+SAME = 1e-9  # of the typical price; a smaller change is the rounding of high + low + close and no move
 
 
 def travelled(close: Floats, n: int = TREND) -> Floats:
@@ -72,6 +75,31 @@ def range_ratio(high: Floats, low: Floats, close: Floats, short: int = RANGE_SHO
     return result
 
 
+def money_flow(high: Floats, low: Floats, close: Floats, volume: Floats, n: int = MFI) -> Floats:
+    """Money flow index: the share of the money of n bars that went through while the typical price rose.
+
+    Parameters
+    ----------
+    high, low, close : (m,) known prices
+    volume : (m,) in units of the instrument, at or above zero
+
+    Returns
+    -------
+    (m,) in [0, 100]; NaN in the first n rows and where no bar of the n moved with volume
+    """
+    result = np.full(close.size, np.nan)
+    if close.size > n:
+        typical = (high + low + close) / 3.0
+        change = np.diff(typical)
+        moved = np.abs(change) > SAME * typical[1:]
+        money = np.where(moved, typical[1:] * volume[1:], 0.0)
+        up = sliding_window_view(np.where(change > 0, money, 0.0), n).sum(axis=1)
+        total = sliding_window_view(money, n).sum(axis=1)
+        known = total > 0
+        result[n:][known] = np.minimum(100.0 * up[known] / total[known], 100.0)
+    return result
+
+
 def _rsi_column(rows: Rows) -> dict[str, Floats]:
     from fieldcast.indicators import wilder
 
@@ -82,6 +110,12 @@ def _rsi_column(rows: Rows) -> dict[str, Floats]:
 def compute(rows: Rows) -> dict[str, Floats]:
     """Every sentiment column, (n,) each, NaN where unknown; names without their namespace."""
     columns = by_stretch(rows, ("close",), RSI + 1, _rsi_column)
+    columns |= by_stretch(
+        rows,
+        ("high", "low", "close", "volume"),
+        MFI + 1,
+        lambda part: {"mfi": money_flow(part.high, part.low, part.close, part.volume)},
+    )
     columns |= by_stretch(rows, ("close",), TREND + 1, lambda part: {"trend": travelled(part.close)})
     columns |= by_stretch(
         rows,
@@ -92,7 +126,7 @@ def compute(rows: Rows) -> dict[str, Floats]:
     return columns
 
 
-WILDER, OWN = "Wilder (1978)", "fields/sentiment.py"
+WILDER, QUONG, OWN = "Wilder (1978)", "Quong and Soudack (1989)", "fields/sentiment/price.py"
 
 COLUMNS: tuple[FieldColumn, ...] = (
     FieldColumn(
@@ -103,6 +137,17 @@ COLUMNS: tuple[FieldColumn, ...] = (
         unit="points",
         formula="100 · mean gain / (mean gain + mean loss), Wilder's averages over 14",
         source=WILDER,
+        low=0.0,
+        high=100.0,
+    ),
+    FieldColumn(
+        name="sentiment.mfi",
+        block="sentiment",
+        inputs=("high", "low", "close", "volume"),
+        warmup=MFI,
+        unit="points",
+        formula="100 · volume × typical price of rising bars / of all bars that moved, 14 bars",
+        source=QUONG,
         low=0.0,
         high=100.0,
     ),

@@ -52,3 +52,29 @@ def test_what_does_not_move_has_no_rsi_and_no_trend(make_bars) -> None:
     assert row["sentiment.trend"] is None
     assert row["sentiment.range_ratio"] == pytest.approx(0, abs=1e-12)
     assert "sentiment.rsi:undefined" in row["reasons"].split(",")
+
+
+def test_money_flow_of_the_table_is_talibs(bars: pl.DataFrame) -> None:
+    column = build_field_table(bars)["sentiment.mfi"]
+    assert column.null_count() == sentiment.MFI
+    prices = (bars[name].to_numpy() for name in ("high", "low", "close", "volume"))
+    np.testing.assert_allclose(column[sentiment.MFI :], talib.MFI(*prices, 14)[sentiment.MFI :], atol=1e-9)
+
+
+def test_money_flow_by_hand() -> None:
+    """Typical prices 10, 11, 10.5, 10.5 at volumes 1, 2, 4, 8: 22 up, 42 down, and what did not move counts on neither side."""
+    price, volume = np.array([10.0, 11.0, 10.5, 10.5]), np.array([1.0, 2.0, 4.0, 8.0])
+    assert sentiment.money_flow(price, price, price, volume, 3)[3] == pytest.approx(100 * 22 / 64)
+
+
+def test_money_flow_ignores_the_rounding_of_its_typical_price() -> None:
+    """10.01 + 10.02 + 10.03 and three times 10.02 differ in the last bit of the sum, and are one price."""
+    high, low = np.array([10.03, 10.02] * 20), np.array([10.01, 10.02] * 20)
+    close, volume = np.full(40, 10.02), np.ones(40)
+    assert np.isnan(sentiment.money_flow(high, low, close, volume)).all()
+
+
+def test_money_flow_is_unknown_without_trading_and_100_where_all_rose() -> None:
+    rising = np.linspace(10, 20, 30)
+    assert sentiment.money_flow(rising, rising, rising, np.ones(30))[-1] == 100.0
+    assert np.isnan(sentiment.money_flow(rising, rising, rising, np.zeros(30))).all()

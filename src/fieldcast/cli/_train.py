@@ -1,0 +1,32 @@
+"""The verbs that fit models on a user's own files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fieldcast.cli._common import Home, Json, open_home, show
+
+train = typer.Typer(help="Fit models on your own files.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@train.command("headline")
+def train_headline(
+    file: Annotated[Path, typer.Argument(help="Labelled sentences: your copy of Financial PhraseBank, or sentence@label lines.")],
+    transfer: Annotated[
+        list[Path] | None, typer.Option("--transfer", help="FiQA file on which the fitted model is tried; repeat it.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder of the model [default: models/headline in the home].")] = None,
+    folds: Annotated[int, typer.Option("--folds", min=2, max=50, help="Folds of the measure.")] = 10,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Fit the headline scorer, measured out of fold by groups of near-duplicate sentences."""
+    from fieldcast import workflows
+    from fieldcast.cli import _render
+
+    with open_home(home) as workspace, _render.watching(quiet=json) as progress:
+        result = workflows.train_headline(workspace, file, transfer=transfer, out=out, folds=folds, progress=progress)
+    show(result, json)

@@ -1,0 +1,122 @@
+"""Every field of one instrument at one moment, through the store: what enters, since when, and what is said of the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from fieldcast.fields.vocabulary import MarketHours
+from fieldcast.ground import InvalidInput, ManualClock, MissingData, Reason, Settings
+from fieldcast.workflows import Workspace, field_map, open_workspace, read_fields, simulate_data
+
+NOW = datetime(2024, 3, 1, tzinfo=UTC)
+FIRST, LAST = date(2024, 1, 2), date(2024, 1, 4)
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    """A simulated index with its chain, a share with its minutes, and an order book."""
+    home = tmp_path_factory.mktemp("fields")
+    with open_workspace(settings=Settings(home=home), clock=ManualClock(NOW)) as opened:
+        simulate_data(opened, ["IDX"], first=FIRST, last=LAST, seed=7, market="index", table="chains")
+        simulate_data(opened, ["ONE"], first=date(2020, 1, 2), last=LAST, seed=8)
+        simulate_data(opened, ["MIN"], first=FIRST, last=LAST, seed=8, interval="1m")
+        yield opened
+
+
+def test_a_chain_gives_the_dealers_and_the_elasticity_of_the_moment(workspace: Workspace) -> None:
+    found = read_fields(workspace, "SIM:IDX")
+    assert found.map.simulated
+    assert found.dealer is not None
+    assert found.elasticity is not None
+    assert found.map.dealer["gex"] == pytest.approx(found.dealer.gex)
+    assert found.map.landmarks["call_wall"].known_since <= found.map.as_of
+    assert found.map.conventions["dealer.sign_policy"].startswith("naive")
+    assert found.map.as_of == workspace.store.read("SIM:IDX")["ts"][-1] + timedelta(minutes=30)
+    assert found.notes == {}
+
+
+def test_only_what_was_known_enters(workspace: Workspace) -> None:
+    rows = workspace.store.read("SIM:IDX", table="chains")
+    second = rows["ts"].unique().sort()[1]
+    found = read_fields(workspace, "SIM:IDX", as_of=second)
+    assert found.chain is not None
+    assert found.chain.ts == second
+    before = read_fields(workspace, "SIM:IDX", as_of=second - timedelta(microseconds=1))
+    assert before.chain is not None
+    assert before.chain.ts == rows["ts"].min()
+    assert found.map.hash != before.map.hash
+    assert read_fields(workspace, "SIM:IDX", as_of=second).map.hash == found.map.hash
+
+
+def test_the_sign_policy_is_the_users_choice_and_stamped(workspace: Workspace) -> None:
+    naive, short = (read_fields(workspace, "SIM:IDX", sign=sign) for sign in ("naive", "all_short"))
+    assert short.map.dealer["gex"] < 0
+    assert short.map.dealer["gex_calls"] == pytest.approx(-naive.map.dealer["gex_calls"])
+    assert short.map.conventions["dealer.sign_policy"].startswith("all short")
+    with pytest.raises(InvalidInput, match="found 'mine'"):
+        read_fields(workspace, "SIM:IDX", sign="mine")
+
+
+def test_an_old_chain_is_stale_and_says_so_while_the_bars_go_on(workspace: Workspace) -> None:
+    found = read_fields(workspace, "SIM:IDX", as_of=datetime(2024, 1, 20, tzinfo=UTC))
+    assert found.dealer is None
+    assert found.map.reasons["dealer"] is Reason.STALE
+    assert "not older than 5 days" in found.notes["dealer"]
+    assert found.map.dealer == {}
+
+
+def test_without_a_chain_dealers_are_absent_and_nothing_stands_in(workspace: Workspace) -> None:
+    found = read_fields(workspace, "SIM:ONE")
+    assert found.map.reasons["dealer"] is Reason.NO_DATA
+    assert found.map.reasons["elasticity"] is Reason.NO_DATA
+    assert found.map.dealer == found.map.elasticity == {}
+    assert found.map.labels["regime.market_hours"] == MarketHours.AFTER_HOURS
+    assert found.map.reasons["regime.vix"] is Reason.NO_DATA
+    assert field_map(workspace, "SIM:ONE") == found.map
+
+
+def test_minutes_give_the_session_also_where_there_are_no_daily_bars(workspace: Workspace) -> None:
+    found = read_fields(workspace, "SIM:MIN")
+    assert found.session is not None
+    assert found.session.session == LAST
+    assert found.map.reasons["liquidity.daily"] is Reason.NO_DATA
+    assert found.map.close == workspace.store.read("SIM:MIN", table="bars/1m")["close"][-1]
+    opening = datetime(2024, 1, 4, 14, 31, tzinfo=UTC)
+    early = read_fields(workspace, "SIM:MIN", as_of=opening)
+    assert early.session is not None
+    assert early.session.developing.height == 1
+
+
+def test_nothing_known_and_the_future_are_refused(workspace: Workspace) -> None:
+    with pytest.raises(MissingData, match="found none"):
+        read_fields(workspace, "SIM:IDX", as_of=datetime(2024, 1, 2, 12, tzinfo=UTC))
+    with pytest.raises(MissingData, match="catalogue"):
+        read_fields(workspace, "SIM:NONE")
+    with pytest.raises(InvalidInput):
+        read_fields(workspace, "SIM:IDX", as_of=NOW + timedelta(days=1))
+
+
+def test_the_page_shows_every_section_and_asks_the_network_for_nothing(workspace: Workspace, tmp_path: Path) -> None:
+    target = tmp_path / "fields.html"
+    found = read_fields(workspace, "SIM:IDX", plot=target)
+    page = target.read_text(encoding="utf-8")
+    assert found.plot == target
+    for heading in ("Dealers", "Elasticity", "Every figure"):
+        assert f"<h2>{heading}</h2>" in page
+    assert "SIMULATED" in page
+    assert "default-src 'none'" in page
+    assert "Order book" not in page
+    session = tmp_path / "session.html"
+    read_fields(workspace, "SIM:MIN", plot=session)
+    assert "<h2>This session</h2>" in session.read_text(encoding="utf-8")
+
+
+def test_the_result_is_plain_values(workspace: Workspace) -> None:
+    shown = read_fields(workspace, "SIM:IDX").as_dict()
+    assert set(shown) >= {"dealer", "elasticity", "labels", "conventions", "landmarks", "reasons", "notes", "hash", "plot"}
+    assert isinstance(pl.DataFrame([{"gex": shown["dealer"]["gex"]}]).item(), float)
