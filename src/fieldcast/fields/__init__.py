@@ -1,7 +1,7 @@
-"""The engines that read bars as fields, and the map of what they found.
+"""The engines that read markets as fields, and the map of what they found.
 
-Here are liquidity, regime and price sentiment for daily bars. Dealer positioning and elasticity need option chains:
-they are absent until there are some, and nothing stands in for them.
+Here at the top is what daily bars give. `dealer` and `elasticity` read option chains, `books` order books, `liquidity` the
+session's minutes too; their readings join the map where there is something to read, and nothing stands in for them.
 """
 
 from fieldcast.fields import liquidity, regime, sentiment
