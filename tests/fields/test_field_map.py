@@ -37,10 +37,19 @@ def test_the_map_is_the_newest_row_known_at_the_time(table: pl.DataFrame) -> Non
 def test_landmarks_say_since_when_they_are_known(table: pl.DataFrame) -> None:
     field = at(table, 700)
     assert tuple(field.landmarks) == LANDMARKS
-    assert field.landmarks["poc"].known_since == field.ts
+    assert field.landmarks["poc"].known_since == table["available_at"][700]
     swing = field.landmarks["swing_high"]
     assert swing.price == field.liquidity["swing_high"]
-    assert swing.known_since == table["liquidity.swing_high_confirmed_at"][700] <= field.ts
+    confirmed = table.filter(pl.col("ts") == table["liquidity.swing_high_confirmed_at"][700])
+    assert swing.known_since == confirmed["available_at"].item() <= field.as_of
+
+
+def test_no_landmark_was_known_before_its_bar_was(bars: pl.DataFrame) -> None:
+    late = build_field_table(bars.with_columns(available_at=pl.col("ts") + timedelta(days=2)))
+    field = at(late, 700)
+    assert min(mark.known_since - field.ts for name, mark in field.landmarks.items() if "swing" not in name) == timedelta(days=2)
+    swing = field.landmarks["swing_high"].known_since
+    assert swing == late["liquidity.swing_high_confirmed_at"][700] + timedelta(days=2)
 
 
 def test_steering_is_the_distance_in_average_true_ranges(table: pl.DataFrame, bars: pl.DataFrame) -> None:

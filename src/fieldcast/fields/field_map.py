@@ -113,7 +113,7 @@ class FieldMap(Shown):
                 space[column.block][name.removeprefix(f"{column.block}.")] = row[name]
         liquidity = space["liquidity"]
         landmarks = {
-            name: Landmark(liquidity[name], row.get(f"liquidity.{name}_confirmed_at") or row["ts"])
+            name: Landmark(liquidity[name], _known_since(known, row.get(f"liquidity.{name}_confirmed_at") or row["ts"]))
             for name in LANDMARKS
             if name in liquidity
         }
@@ -205,6 +205,13 @@ class FieldMap(Shown):
 
     def __hash__(self) -> int:
         return int(self.hash[:15], 16)
+
+
+def _known_since(table: pl.DataFrame, ts: datetime) -> datetime:
+    """When the row of that bar could first be known."""
+    at = table["available_at"][int(table["ts"].search_sorted(ts))]
+    assert isinstance(at, datetime)
+    return at
 
 
 def _merge(

@@ -214,8 +214,11 @@ def _read_book(found: _Found, known: pl.DataFrame, moment: datetime, at: datetim
     if isinstance(cost, Reason):
         found.reasons["regime"] = cost
     else:
-        deepest = f"imbalance_{settings.imbalance.levels[-1]}"
-        found.regime = liquidity_regime(cost, row[deepest], settings.thresholds)
+        sides = [row[f"imbalance_{level}"] for level in settings.imbalance.levels if row[f"imbalance_{level}"] is not None]
+        if sides:  # the deepest that the feed shows
+            found.regime = liquidity_regime(cost, sides[-1], settings.thresholds)
+        else:
+            found.reasons["regime"] = Reason.BEYOND_BOOK
     return book
 
 
