@@ -1,4 +1,4 @@
-"""10,000 damaged files and rows of every registered format: what became of them, on every core. Any failure stops the run."""
+"""10,000 damaged files of every provider, spread over its formats: what became of them, on every core. Any failure stops the run."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ COVERS = (
     "src/fieldcast/data/cleaning.py",
     "src/fieldcast/data/rules.py",
 )
-DAMAGED = int(os.environ.get("FIELDCAST_FUZZ_DAMAGED", "10000"))     # files and rows of each format together
-FILES, CHUNK = DAMAGED // 5, max(1, DAMAGED // 40)                    # of each at least so many files, in chunks
+FILES = int(os.environ.get("FIELDCAST_FUZZ_FILES", "10000"))  # of each provider
+LEAST = FILES // 10  # of each format, however many the provider has
+CHUNK = max(1, FILES // 40)
 
 
 def work(job: tuple[str, int, int]) -> tuple[str, dict[str, int]]:
@@ -35,30 +36,27 @@ def work(job: tuple[str, int, int]) -> tuple[str, dict[str, int]]:
         return job[0], sys.modules["fieldcast_fuzz"].campaign(*job, Path(folder))
 
 
-def sum_of(tally: dict[str, int]) -> int:
-    """Damaged files and rows of a format so far."""
-    return tally["payloads"] + tally["rows"]
-
-
-def starts(tally: dict[str, int]) -> range:
-    """First numbers of the chunks to do next: up to `FILES`, then as many as the rate so far says are missing."""
-    done = tally["payloads"]
-    files = FILES if not done else max(FILES, done * DAMAGED // sum_of(tally) + CHUNK)
-    return range(done, max(files, done + 1), CHUNK)
-
-
 if __name__ == "__main__":
     os.environ |= {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
     from fieldcast.data import FORMATS
 
     started = time.monotonic()
-    total = {name: dict.fromkeys(("payloads", "rows"), 0) for name in FORMATS}
+    formats: dict[str, list[str]] = {}
+    for name, described in FORMATS.items():
+        formats.setdefault(described.home, []).append(name)
+    jobs = [
+        (name, first, min(CHUNK, share - first))
+        for names in formats.values()
+        for share in [max(LEAST, -(-FILES // len(names)))]
+        for name in names
+        for first in range(0, share, CHUNK)
+    ]
+    total: dict[str, dict[str, int]] = {name: {} for name in FORMATS}
     with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
-        while short := [name for name, tally in total.items() if sum_of(tally) < DAMAGED or tally["payloads"] < FILES]:
-            jobs = [(name, first, CHUNK) for name in short for first in starts(total[name])]
-            for name, tally in pool.imap_unordered(work, jobs):
-                total[name] = {key: total[name].get(key, 0) + value for key, value in tally.items()}
-    n = sum(tally["payloads"] for tally in total.values())
+        for name, tally in pool.imap_unordered(work, jobs):
+            total[name] = {key: total[name].get(key, 0) + value for key, value in tally.items()}
+    providers = {home: sum(total[name]["payloads"] for name in names) for home, names in formats.items()}
+    n = sum(providers.values())
     print(json.dumps({
         "claim": "share of damaged files that store an impossible value or end in another error than a typed refusal",
         "estimate": 0.0,
@@ -66,7 +64,7 @@ if __name__ == "__main__":
         "high": 1.0 - 0.05 ** (1.0 / n),      # one-sided 95 % Clopper-Pearson bound of none in n
         "n": n,
         "seed": "payload number n of a file is random.Random('format/file/n')",
-        "fewest_files_and_rows_of_a_format": min(map(sum_of, total.values())),
         "seconds": round(time.monotonic() - started),
+        "providers": providers,
         "formats": total,
     }))

@@ -4,8 +4,8 @@ Done when: "10,000 mutated payloads per provider yield only typed errors or quar
 prices stored".
 
 The payloads are made by tests/data/formats/fuzz.py, whose docstring says from what and with which seeds. The fast tier runs 25
-of each format, the slow one 10 × FIELDCAST_FUZZ (30 unless set; 1,000 makes the 10,000 of the row). The whole 10,000 on every
-core, with their counts, is benchmarks/evidence_fuzz.py.
+of each format, the slow one 10 × FIELDCAST_FUZZ (30 unless set). The whole 10,000 of each provider on every core, with their
+counts, is benchmarks/evidence_fuzz.py.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from fieldcast.workflows import import_data, open_workspace
 pytestmark = pytest.mark.feature("D18", part="files")
 OPEN_PARTS: tuple[str, ...] = (
     "payloads of network providers",
-    "the 10,000 payloads of each format: benchmarks/evidence_fuzz.py runs them, its result is not filed yet",
+    "the 10,000 payloads of each provider: benchmarks/evidence_fuzz.py runs them, its result is not filed yet",
 )
 CHUNKS = 10
 
