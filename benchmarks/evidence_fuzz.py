@@ -1,4 +1,4 @@
-"""10,000 damaged files of every provider, spread over its formats: what became of them, on every core. Any failure stops the run."""
+"""10,000 damaged files of every provider, spread over its formats: what became of them. Any failure stops the run."""
 
 from __future__ import annotations
 

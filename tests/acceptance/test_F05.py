@@ -11,33 +11,24 @@ and the 14-day RSI column (chartschool.stockcharts.com, technical indicators, RS
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import polars as pl
 import pytest
+import talib
 
-from fieldcast.fields import build_field_table, sentiment
+from fieldcast.fields import FIELD_REGISTRY, FieldMap, build_field_table, sentiment
+from fieldcast.fields.sentiment import PROCESSORS, sentiment_field
+from fieldcast.fields.vocabulary import SentimentRegime
 from fieldcast.indicators import rsi
-from fieldcast.market import BARS
+from fieldcast.market import BARS, table_of
 
-pytestmark = pytest.mark.feature("F05", part="price based: Wilder RSI, trend, compression and expansion")
+pytestmark = pytest.mark.feature("F05")
 
-OPEN_PARTS: tuple[str, ...] = (
-    "money flow",
-    "NewsFlow",
-    "X",
-    "Reddit",
-    "StockTwits",
-    "EarningsTone",
-    "score",
-    "momentum",
-    "acceleration",
-    "conviction",
-    "contrarian signal",
-    "energy as second-order gamma field",
-    "mention, meme and mania metrics",
-)
+OPEN_PARTS: tuple[str, ...] = ()
+
+AS_OF = datetime(2026, 3, 20, 21, tzinfo=UTC)
 
 # fmt: off
 CLOSES = np.array([
@@ -100,3 +91,86 @@ def test_the_engine_reproduces_it_behind_a_long_history() -> None:
     )
     column = build_field_table(bars)["sentiment.rsi"].to_numpy()
     assert np.abs(column[-PUBLISHED.size :] - PUBLISHED).max() < 0.01
+
+
+# texts --------------------------------------------------------------------------------------------------------------
+
+SCORES = table_of("text_scores")
+SAID = {"news": (0.6, 0.8), "x": (-0.2, 0.5), "reddit": (0.4, 0.9), "stocktwits": (0.1, 0.4), "earnings": (-0.5, 0.6)}
+
+
+def texts(said: dict[str, tuple[float, float]], days: int = 1, **more: float) -> pl.DataFrame:
+    """One text of each source at each of the last `days` moments, already scored."""
+    rows = [
+        {"instrument": "XNAS:TEST", "ts": AS_OF - timedelta(days=day), "available_at": AS_OF - timedelta(days=day),
+         "item": f"{day}", "source": source, "scorer": "lexicon@1", "score": score, "confidence": sure, "mentions": 1.0, **more}
+        for day in range(days) for source, (score, sure) in said.items()
+    ]  # fmt: skip
+    return pl.DataFrame([dict.fromkeys(SCORES.schema) | row for row in rows], schema=dict(SCORES.schema))
+
+
+def test_the_weighted_text_score_equals_a_hand_case() -> None:
+    """Weights .25 .15 .15 .10 .15. Σ s c w = .6·.8·.25 − .2·.5·.15 + .4·.9·.15 + .1·.4·.10 − .5·.6·.15 = .118;
+    Σ c w = .2 + .075 + .135 + .04 + .09 = .54; .118 / .54 = .2185185…"""
+    found = sentiment_field(texts(SAID), AS_OF)
+    assert found.score == pytest.approx(0.118 / 0.54, abs=1e-12)
+    assert found.coverage == 1.0
+    assert found.regime is SentimentRegime.NEUTRAL
+
+
+@pytest.mark.parametrize("out", list(SAID))
+def test_a_source_outage_lowers_coverage_and_not_the_score(out: str) -> None:
+    """The score is that of the sources that speak, not pulled towards 0 by the one that does not; where they agree, it stays."""
+    left = {source: said for source, said in SAID.items() if source != out}
+    weight = {"news": 0.25, "x": 0.15, "reddit": 0.15, "stocktwits": 0.10, "earnings": 0.15}
+    total = sum(sure * weight[source] for source, (_, sure) in left.items())
+    expected = sum(score * sure * weight[source] for source, (score, sure) in left.items()) / total
+    found = sentiment_field(texts(left), AS_OF)
+    assert found.coverage == pytest.approx(0.8)
+    assert found.score == pytest.approx(expected, abs=1e-12)
+    agreeing = {source: (0.45, sure) for source, (_, sure) in SAID.items()}
+    whole = sentiment_field(texts(agreeing), AS_OF)
+    part = sentiment_field(texts({source: said for source, said in agreeing.items() if source != out}), AS_OF)
+    assert part.coverage < whole.coverage
+    assert part.score == pytest.approx(whole.score, abs=1e-12)
+
+
+def test_every_quantity_of_the_row_is_in_the_field_map() -> None:
+    """Forty days of texts beside 600 bars: score and motion, conviction and energies, mentions, price."""
+    random = np.random.default_rng(4)
+    n = 600
+    close = 100 * np.exp(np.cumsum(0.01 * random.standard_normal(n)))
+    reach = np.exp(0.004 * np.abs(random.standard_normal((2, n))))
+    ts = pl.select(pl.lit(AS_OF).dt.cast_time_unit("us") - pl.duration(days=n - 1 - pl.int_range(n))).to_series()
+    bars = pl.DataFrame(
+        {"instrument": ["XNAS:TEST"] * n, "ts": ts, "available_at": ts, "open": close, "high": close * reach[0],
+         "low": close / reach[1], "close": close, "volume": random.lognormal(13, 0.4, n), "reasons": [None] * n},
+        schema=BARS,
+    )  # fmt: skip
+    table = build_field_table(bars)
+    money = talib.MFI(*(bars[name].to_numpy() for name in ("high", "low", "close", "volume")), 14)
+    np.testing.assert_allclose(table["sentiment.mfi"][20:], money[20:], atol=1e-9)
+    rows = texts(SAID, days=30, engagement=1500.0, comments=40.0).with_columns(
+        score=pl.col("score") * (1 - pl.int_range(pl.len()) / 400), mentions=(pl.int_range(pl.len()) % 7 + 1).cast(pl.Float64)
+    )
+    found = sentiment_field(rows, AS_OF, row=FieldMap.at("XNAS:TEST", AS_OF, table).sentiment)
+    shown = FieldMap.at("XNAS:TEST", AS_OF, table, [found.reading()]).sentiment
+    text = {"text_score", "text_momentum", "text_acceleration", "conviction", "contrarian", "reversal_energy", "trend_energy"}
+    crowd = {"mentions", "mention_z", "meme", "meme_pressure", "mania"}
+    sources = {f"{name}_score" for name in SAID} | {"x_reach", "reddit_reach", "stocktwits_bull_bear", "earnings_velocity"}
+    price = {"rsi", "mfi", "trend", "range_ratio", "price_score", "divergence"}
+    assert text | crowd | sources | price | {"coverage"} <= set(shown)
+    assert {f"sentiment.{name}" for name in ("rsi", "mfi", "trend", "range_ratio")} <= set(FIELD_REGISTRY)
+    assert {"NewsFlow", "XFlow", "RedditFlow", "StockTwitsFlow", "EarningsTone", "MentionMania"} <= set(PROCESSORS)
+    assert len(PROCESSORS) == 8
+
+
+def test_an_extreme_stores_energy_and_is_faded() -> None:
+    """The second-order field: at s = −0.9 from all sources the contrarian signal is up, and U = (|s| C)^1.5."""
+    found = sentiment_field(texts(dict.fromkeys(SAID, (-0.9, 1.0))), AS_OF)
+    figures = found.convinced.figures
+    conviction = 0.3 * 1 + 0.3 * 1 + 0.2 * 5 / 1000 + 0.2 * 0.9
+    assert figures["conviction"] == pytest.approx(conviction)
+    assert figures["contrarian"] == pytest.approx(conviction * 0.2)
+    assert figures["reversal_energy"] == pytest.approx((0.9 * conviction) ** 1.5)
+    assert found.regime is SentimentRegime.PANICKED

@@ -14,13 +14,25 @@ import pytest
 
 from fieldcast.fields.dealer import (
     ALL_SHORT,
+    NAIVE,
     PROCESSORS,
     Conventions,
     Stamped,
     dealer_field,
     dealer_sign,
 )
+from fieldcast.fields.elasticity import (
+    SurfaceGrid,
+    directional_elasticity,
+    elasticity_field,
+    elasticity_surface,
+    hedge_flow,
+    hedged_book,
+    movement_energy,
+    resisting_work,
+)
 from fieldcast.fields.priced_chain import PricedChain
+from fieldcast.fields.readings import Reading
 from fieldcast.ground import InvalidInput
 
 pytestmark = pytest.mark.feature("F14")
@@ -78,3 +90,29 @@ def test_every_processor_s_output_is_stamped_and_none_can_be_made_without() -> N
             type(output)(**{part.name: getattr(output, part.name) for part in fields(output) if part.name != "conventions"})
     with pytest.raises(InvalidInput, match="settlement"):
         Conventions(sign_policy="naive", day_count="ACT/365", iv_source="given", settlement="")
+
+
+def test_a_reading_of_exposures_without_its_stamp_is_rejected() -> None:
+    """The short form that the field map, the command line and a model see is refused just as the engine's own output is."""
+    for engine, unit in ((dealer_field(two_options()).reading(), "unit"), (elasticity_field(two_options(), NAIVE).reading(), "units")):
+        assert {"sign_policy", unit} <= engine.conventions.keys()
+        with pytest.raises(InvalidInput, match="expected the conventions"):
+            Reading(engine.namespace, AS_OF, engine.values, conventions={})
+        for name in ("sign_policy", unit):
+            rest = {part: words for part, words in engine.conventions.items() if part != name}
+            with pytest.raises(InvalidInput, match=name):
+                replace(engine, conventions=rest)
+
+
+def test_every_result_of_the_elasticity_engine_carries_the_stamp_of_its_book() -> None:
+    book = hedged_book(two_options(), ALL_SHORT)
+    results = [
+        resisting_work(book, 530.0), movement_energy(book, 5.0), directional_elasticity(book, 5.0), hedge_flow(book, 530.0),
+        elasticity_surface(book, SurfaceGrid(prices=3)),
+    ]  # fmt: skip
+    for result in results:
+        assert result.conventions["sign_policy"] == ALL_SHORT.name
+        assert {"units", "orientation", "re_pricing"} <= result.conventions.keys()
+        given = {part.name: getattr(result, part.name) for part in fields(result) if part.name != "conventions"}
+        with pytest.raises(TypeError, match="conventions"):
+            type(result)(**given)

@@ -201,6 +201,18 @@ def _own_file(path: Path) -> None:
     ).write_csv(path)
 
 
+def _labelled_sentences(path: Path) -> None:
+    """The user's own labelled sentences of the page."""
+    forms = {
+        "positive": ("profit rose in quarter {n}", "won {n} large orders", "beat all its {n} targets", "has {n} happy owners"),
+        "negative": ("profit fell in quarter {n}", "cut jobs at {n} plants", "faces {n} lawsuits", "warned for the time {n}"),
+        "neutral": ("has {n} offices", "reports on day {n}", "moved to street {n}", "makes {n} kinds of paper"),
+    }
+    firms = enumerate(("Alder Corp", "Birch and Sons", "Cedar Mills Ltd", "Dogwood Holding", "Elm Tree Foods"))
+    lines = [f"{firm} {form.format(n=n)} .@{label}" for n, firm in firms for label, group in forms.items() for form in group]
+    path.write_text("\n".join(lines), encoding="utf-8")
+
+
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, subprocess.CompletedProcess[str]]:
     """Every documented line, run in the order of the page in one empty folder."""
@@ -212,6 +224,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, subprocess.Comple
     (folder / "maps").mkdir()
     (folder / "maps" / "qqq.csv").write_text("19990310,qqq,Q\n20041130,qqq,Q\n20110322,qqqq,Q\n20501231,qqq,Q\n")
     (folder / "members.csv").write_text("ticker,start_date,end_date\nIBM,1996-01-02,\nLEHMQ,1998-01-12,2008-09-17\n")
+    _labelled_sentences(folder / "phrases.txt")
     return {line: _run([FIELDCAST, *shlex.split(line)[1:]], folder) for line in DOCUMENTED}
 
 

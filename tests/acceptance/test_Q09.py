@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 import fieldcast as fc
 from fieldcast import workflows
-from fieldcast.cli import _app, _data
+from fieldcast.cli import _app, _data, _score, _train
 
 pytestmark = pytest.mark.feature("Q09")
 OPEN_PARTS: tuple[str, ...] = ("backtest",)
@@ -51,6 +51,8 @@ VERBS = {
     "data_simulate": "simulate_data",
     "data_tickers": "import_tickers",
     "data_members": "import_members",
+    "data_score": "score_texts",
+    "train_headline": "train_headline",
     "cycle_run": "run_cycle",
     "audit_verify": "verify_audit",
 }
@@ -94,7 +96,7 @@ def test_the_example_of_the_readme_runs_offline(tmp_path: Path) -> None:
 
 def _commands() -> Iterator[ast.FunctionDef]:
     """Functions of the command line with an `@…command(…)` above them."""
-    for node in (*ast.parse(inspect.getsource(_app)).body, *ast.parse(inspect.getsource(_data)).body):
+    for node in (node for module in (_app, _data, _score, _train) for node in ast.parse(inspect.getsource(module)).body):
         if isinstance(node, ast.FunctionDef) and any(
             isinstance(mark, ast.Call) and isinstance(mark.func, ast.Attribute) and mark.func.attr == "command"
             for mark in node.decorator_list

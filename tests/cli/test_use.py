@@ -20,6 +20,7 @@ VERBS = (
     *("version", "demo", "doctor", "fields", "validate", "project"),
     *("data import", "data formats", "data ls", "data show", "data check", "data verify", "data compact"),
     *("data repair", "data universe", "data simulate", "data tickers", "data members"),
+    *("data score", "train headline"),
     *("cycle run", "audit verify"),
 )
 
@@ -42,7 +43,7 @@ def test_these_are_the_verbs() -> None:
     assert _leaves() == set(VERBS)
 
 
-@pytest.mark.parametrize("verb", [*VERBS, "", "data", "cycle", "audit"])
+@pytest.mark.parametrize("verb", [*VERBS, "", "data", "train", "cycle", "audit"])
 def test_help_says_what_a_verb_does(run, verb) -> None:
     shown = run(*verb.split(), "--help")
     assert shown.code == 0
@@ -89,6 +90,11 @@ def test_help_starts_quickly_and_loads_nothing_heavy() -> None:
         (("data", "import", "none.csv", "--instrument", "ARCX:SPY", "--tick", "small"), "small"),
         (("data", "import", "none.csv", "--instrument", "ARCX:SPY", "--columns", "ts"), "ts"),
         (("data", "check", "SIM:NONE"), "SIM:NONE"),
+        (("data", "score"), "--source"),
+        (("data", "score", "SIM:NONE"), "SIM:NONE"),
+        (("train", "headline"), "file"),
+        (("train", "headline", "none.txt"), "none.txt"),
+        (("train", "headline", "none.txt", "--folds", "1"), "--folds"),
         (("cycle", "run", PLANTED), "--paper"),
         (("cycle", "run", "SIM:NONE", "--paper"), "SIM:NONE"),
     ],

@@ -12,7 +12,7 @@ import pytest
 from fieldcast.data import Lineage, MemoryStore, Severity
 from fieldcast.data.cleaning import SEVERITIES, WORDS, clean_rows, outside_hours, rules_of
 from fieldcast.ground import Reason
-from fieldcast.market import DAILY, STAMP, TABLES, Instrument, Kind, Table, add_reason, has_reason, segments, table_of
+from fieldcast.market import DAILY, PRICES, STAMP, TABLES, Instrument, Kind, Table, add_reason, has_reason, segments, table_of
 
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
 START = datetime(2023, 11, 20, 15, 0, tzinfo=UTC)
@@ -192,6 +192,38 @@ def test_a_crash_of_twelve_percent_within_a_session_is_kept_and_flagged():
     assert clean_rows(rows.with_columns(pl.col("close") / fell * (1 + (fell - 1) * 0.9)), table_of("bars/1m"), NOW, [crypto])[
         1
     ].flagged.get(Reason.LARGE_MOVE) is None
+
+
+def odd(id: str, factor: float) -> pl.DataFrame:
+    """Minutes with an open above the high, a bar without volume, a crash and a bar of the evening."""
+    table = table_of("bars/1m")
+    rows = plant(fault(table, Reason.OUTSIDE_HOURS), at=3, open=pl.col("high") * 1.01)
+    rows = plant(plant(rows, at=5, volume=0.0), at=18, **{name: pl.col(name) * factor for name in PRICES})
+    return rows.with_columns(instrument=pl.lit(id))
+
+
+def test_several_instruments_are_judged_as_each_alone():
+    """One instrument is judged by one evaluation of constants, several by looking each row's up: both say the same."""
+    table, qqq = table_of("bars/1m"), Instrument(id="XNAS:QQQ", kind=Kind.ETF)
+    parts = [odd(SPY.id, 0.94), odd(qqq.id, 0.99)]
+    alone = [clean_rows(part, table, NOW, [SPY, qqq]) for part in parts]
+    kept, report = clean_rows(pl.concat(parts), table, NOW, [SPY, qqq])
+    assert kept.equals(pl.concat([own for own, _ in alone]))
+    flagged = {"large_move": 2, "open_outside_range": 2, "outside_hours": 2, "volume_zero": 2}  # fallen, and risen again
+    assert list(report.flagged.items()) == list(flagged.items())
+    assert alone[1][1].flagged == {"open_outside_range": 1, "outside_hours": 1, "volume_zero": 1}
+    mixed, said = clean_rows(pl.concat(parts).sample(fraction=1.0, shuffle=True, seed=5), table, NOW, [SPY, qqq])
+    assert mixed.equals(kept)
+    assert (said.removed, said.flagged) == ({}, report.flagged)
+
+
+def test_codes_join_those_that_a_row_already_has():
+    table = table_of("bars/1m")
+    rows = odd(SPY.id, 1.0).with_columns(reasons=pl.when(pl.int_range(pl.len()) == 5).then(pl.lit("simulated")))
+    kept, report = clean_rows(plant(rows, at=19, reasons="outside_hours"), table, NOW, [SPY])
+    said = {3: "open_outside_range", 5: "simulated,volume_zero", 19: "outside_hours"}
+    assert kept["reasons"].to_list() == [said.get(at) for at in range(20)]
+    assert report.flagged == {"open_outside_range": 1, "outside_hours": 1, "simulated": 1, "volume_zero": 1}
 
 
 def test_an_unfinished_last_bar_is_flagged_and_a_quiet_market_is_not():

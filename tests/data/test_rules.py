@@ -57,6 +57,29 @@ def test_a_broken_row_is_removed_and_kept_in_quarantine(make_bars, spy, reason):
     assert SEVERITY[reason] is Severity.ERROR
 
 
+def test_a_row_that_breaks_several_rules_counts_once_under_the_first(make_bars, spy):
+    """The rules on the stamp come first: a price of a day without a session says nothing about prices."""
+    tried = [
+        Reason.STAMP_MISSING, Reason.FUTURE_STAMP, Reason.NOT_A_SESSION, Reason.PRICE_MISSING, Reason.PRICE_NOT_FINITE,
+        Reason.PRICE_NOT_POSITIVE, Reason.HIGH_BELOW_LOW, Reason.VOLUME_NEGATIVE,
+    ]  # fmt: skip
+    for place, first in enumerate(tried):
+        bars = make_bars()
+        for reason in reversed(tried[place:]):  # the first is planted last, so that no other overwrites it
+            bars = plant(bars, *REMOVED[reason])
+        assert clean(bars, spy, NOW)[1].removed == {first: 1}
+
+
+def test_codes_join_those_that_a_row_already_has(make_bars, spy):
+    bars = plant(plant(make_bars(), *FLAGGED[Reason.OPEN_OUTSIDE_RANGE]), *FLAGGED[Reason.VOLUME_NOT_REPORTED])
+    both = "open_outside_range,volume_not_reported"
+    assert clean(bars, spy, NOW)[0]["reasons"].to_list() == [both if at == AT else None for at in range(bars.height)]
+    said = plant(bars, "reasons", pl.lit("simulated"))
+    kept, report = clean(said, spy, NOW)
+    assert kept["reasons"][AT] == "open_outside_range,simulated,volume_not_reported"
+    assert report.flagged == {Reason.OPEN_OUTSIDE_RANGE: 1, Reason.SIMULATED: 1, Reason.VOLUME_NOT_REPORTED: 1}
+
+
 @pytest.mark.parametrize("reason", FLAGGED)
 def test_an_odd_row_is_kept_and_flagged(make_bars, spy, reason):
     column, value = FLAGGED[reason]

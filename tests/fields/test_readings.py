@@ -31,7 +31,7 @@ def dealer(at: datetime, **more: object) -> Reading:
         "values": {"gamma_per_percent": -8.788e6},
         "landmarks": {"flip": Landmark(95.0, KNOWN)},
         "reasons": {"vanna_per_point": Reason.UNDEFINED},
-        "conventions": {"sign": "calls long, puts short"},
+        "conventions": {"sign_policy": "calls long, puts short", "unit": "dollars per 1 %"},
         "labels": {"state": LiquidityRegime.THIN},
     }
     return Reading("dealer", at, **(plain | more))  # type: ignore[arg-type]
@@ -44,7 +44,7 @@ def test_a_reading_stands_in_its_namespace_with_its_landmarks_reasons_and_conven
     assert field.reasons["dealer.vanna_per_point"] is Reason.UNDEFINED
     assert field.reasons["elasticity"] is Reason.NO_DATA
     assert field.labels == {"dealer.state": "thin"}
-    assert field.conventions == {"dealer.sign": "calls long, puts short"}
+    assert field.conventions == {"dealer.sign_policy": "calls long, puts short", "dealer.unit": "dollars per 1 %"}
     strides = math.log(95.0 / field.close) / (field.regime["atr_percent"] / 100)
     assert field.steering["flip"] == pytest.approx(strides)
     assert field.close == table["close"][700]
@@ -92,6 +92,18 @@ def test_a_quantity_has_one_source(table: pl.DataFrame) -> None:
 def test_a_reading_holds_finite_values_or_reasons_never_both(more: dict[str, object], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         dealer(KNOWN, **more)
+
+
+@pytest.mark.parametrize(("namespace", "unit"), [("dealer", "unit"), ("elasticity", "units")])
+def test_figures_of_hedging_without_sign_policy_and_unit_are_refused(namespace: str, unit: str) -> None:
+    whole = {"sign_policy": "naive", unit: "dollars"}
+    assert Reading(namespace, KNOWN, {"figure": 1.0}, conventions=whole).conventions == whole
+    for missing in whole:
+        for stamp in ({}, {name: words for name, words in whole.items() if name != missing}, {**whole, missing: " "}):
+            with pytest.raises(InvalidInput, match=f"expected the conventions sign_policy and {unit}"):
+                Reading(namespace, KNOWN, {"figure": 1.0}, conventions=stamp)
+    Reading(namespace, KNOWN, {}, reasons={"figure": Reason.UNDEFINED})  # nothing is stated that could be misread
+    Reading("regime", KNOWN, {"figure": 1.0})
 
 
 def test_an_unknown_namespace_is_refused() -> None:

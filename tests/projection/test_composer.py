@@ -208,6 +208,30 @@ def test_where_a_regressor_is_not_known_the_plain_sigma_stands() -> None:
 
 
 @pytest.mark.parametrize("horizon", [1, 5])
+@pytest.mark.parametrize("known", [slice(0, None, 40), slice(3, 4), slice(ROWS - 252, None)], ids=["each_40th", "one", "late"])
+def test_too_few_rows_with_a_regressor_leave_the_plain_sigma(known: slice, horizon: int) -> None:
+    variance, daily, _ = _market()
+    sparse = np.full((ROWS, 1), np.nan)
+    sparse[known] = np.random.default_rng(2).normal(size=sparse[known].shape)
+    told = walk_volatility(variance, daily, horizon=horizon, refit=21, regressors=sparse)
+    np.testing.assert_array_equal(told, walk_volatility(variance, daily, horizon=horizon, refit=21))
+
+
+def test_a_sparse_regressor_joins_after_a_year_of_its_own_rows() -> None:
+    """Known in every second row; 252 of them from row 22 on have ended at row 525, and 252 outcomes of both are known at 1028."""
+    variance, daily, _ = _market()
+    jump = 2.0 * (np.random.default_rng(2).random(ROWS) < 0.3)
+    scale = np.concatenate([[1.0], np.exp(0.5 * jump[:-1])])
+    variance, daily = variance * scale**2, daily * scale
+    jump[1::2] = np.nan
+    told = walk_volatility(variance, daily, horizon=1, refit=21, regressors=jump[:, None])
+    plain = walk_volatility(variance, daily, horizon=1, refit=21)
+    np.testing.assert_array_equal(told[:1028], plain[:1028])
+    assert (told[1050::2] != plain[1050::2]).all()
+    np.testing.assert_array_equal(told[1051::2], plain[1051::2])
+
+
+@pytest.mark.parametrize("horizon", [1, 5])
 @pytest.mark.parametrize("cut", [733, 1111])
 def test_drift_and_regressors_do_not_depend_on_later_rows(horizon: int, cut: int) -> None:
     variance, daily, odds = _market()

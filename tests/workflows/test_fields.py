@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 
 from fieldcast.fields.vocabulary import MarketHours
 from fieldcast.ground import InvalidInput, ManualClock, MissingData, Reason, Settings
-from fieldcast.workflows import Workspace, field_map, open_workspace, read_fields, simulate_data
+from fieldcast.market import sessions_between, table_of
+from fieldcast.workflows import Workspace, field_map, import_data, open_workspace, read_fields, simulate_data
 
 NOW = datetime(2024, 3, 1, tzinfo=UTC)
 FIRST, LAST = date(2024, 1, 2), date(2024, 1, 4)
@@ -62,12 +64,59 @@ def test_the_sign_policy_is_the_users_choice_and_stamped(workspace: Workspace) -
         read_fields(workspace, "SIM:IDX", sign="mine")
 
 
-def test_an_old_chain_is_stale_and_says_so_while_the_bars_go_on(workspace: Workspace) -> None:
-    found = read_fields(workspace, "SIM:IDX", as_of=datetime(2024, 1, 20, tzinfo=UTC))
+def test_an_old_chain_is_stale_while_the_bars_go_on(workspace: Workspace) -> None:
+    found = read_fields(workspace, "SIM:IDX", as_of=datetime(2024, 1, 11, tzinfo=UTC))
     assert found.dealer is None
     assert found.map.reasons["dealer"] is Reason.STALE
-    assert "not older than 5 days" in found.notes["dealer"]
     assert found.map.dealer == {}
+    assert found.map.close == workspace.store.read("SIM:IDX")["close"][-1]
+
+
+def test_bars_of_long_ago_are_no_field_of_now(workspace: Workspace) -> None:
+    with pytest.raises(MissingData, match=r"found the newest of 2024-01-04, 1\d sessions before"):
+        read_fields(workspace, "SIM:IDX", as_of=datetime(2024, 1, 25, tzinfo=UTC))
+
+
+def test_a_book_of_another_price_stays_out_of_the_elasticity_and_stops_nothing(tmp_path: Path) -> None:
+    with open_workspace(settings=Settings(home=tmp_path), clock=ManualClock(NOW)) as opened:
+        simulate_data(opened, ["IDX"], first=FIRST, last=FIRST, seed=7, market="index", table="chains")
+        rows = opened.store.read("SIM:IDX", table="chains")
+        moment, spot = rows["ts"][0], rows["underlying_price"][0]
+        for share, notes in ((1.02, {"elasticity, the book"}), (1.0001, set())):
+            frame = depth_around(spot * share, moment)
+            opened.store.append(frame, replace(opened.store.lineage("SIM:IDX")[0], dataset=f"near{share}"), table="depth")
+            found = read_fields(opened, "SIM:IDX", as_of=moment, datasets={"depth": f"near{share}"})
+            assert set(found.notes) == notes
+            assert found.elasticity is not None
+            assert "book_mid" in found.map.landmarks
+            assert found.map.dealer
+            late = read_fields(opened, "SIM:IDX", as_of=moment + timedelta(minutes=5), datasets={"depth": f"near{share}"})
+            assert late.map.reasons["liquidity.book_spread_bps"] is Reason.STALE
+
+
+def depth_around(mid: float, ts: datetime) -> pl.DataFrame:
+    """A whole book of one level a side."""
+    kind = table_of("depth")
+    row = {"instrument": "SIM:IDX", "ts": ts, "available_at": ts, "first_update": None, "last_update": None, "snapshot": True,
+           "size": 10.0, "order_id": None, "action": None, "reasons": "simulated"}  # fmt: skip
+    rows = [row | {"sequence": 1, "side": "bid", "price": mid - 0.5}, row | {"sequence": 2, "side": "ask", "price": mid + 0.5}]
+    return pl.DataFrame(rows, schema=dict(kind.schema))
+
+
+def test_a_simulated_vix_is_never_chosen_for_a_real_instrument_and_marks_the_map_that_names_it(tmp_path: Path) -> None:
+    with open_workspace(settings=Settings(home=tmp_path), clock=ManualClock(NOW)) as opened:
+        days = sessions_between("XNYS", date(2022, 1, 3), date(2023, 12, 29))["session"]
+        close = 100 + pl.int_range(len(days), eager=True) % 7
+        columns = {"Date": days, "Open": close, "High": close + 1, "Low": close - 1, "Close": close, "Volume": 1000}
+        pl.DataFrame(columns).write_csv(tmp_path / "aaa.csv")
+        import_data(opened, tmp_path / "aaa.csv", "XNAS:AAA", columns={"ts": "Date"})
+        simulate_data(opened, ["VIX"], first=date(2022, 1, 3), last=date(2023, 12, 29), seed=1)
+        plain = read_fields(opened, "XNAS:AAA")
+        assert not plain.map.simulated
+        assert plain.map.reasons["regime.vix"] is Reason.NO_DATA
+        named = read_fields(opened, "XNAS:AAA", vix="SIM:VIX")
+        assert named.map.simulated
+        assert "vix" in named.map.regime
 
 
 def test_without_a_chain_dealers_are_absent_and_nothing_stands_in(workspace: Workspace) -> None:

@@ -40,7 +40,7 @@ def test_the_same_seed_again_adds_nothing(workspace: Workspace) -> None:
 
 @pytest.mark.parametrize(
     "other",
-    [{"seed": 8}, {"seed": 7, "last": date(2019, 4, 30)}, {"seed": 7, "correlation": 0.9}, {"seed": 7, "market": "crypto"},
+    [{"seed": 8}, {"seed": 7, "first": date(2019, 1, 3)}, {"seed": 7, "correlation": 0.9}, {"seed": 7, "market": "crypto"},
      {"seed": 8, "interval": "1h"}],
 )  # fmt: skip
 def test_another_seed_or_other_parameters_are_refused_and_nothing_is_written(workspace: Workspace, other) -> None:
@@ -59,6 +59,44 @@ def test_minutes_stand_beside_days_of_the_same_seed(workspace: Workspace) -> Non
 # chains and books ---------------------------------------------------------------------------------------------------
 
 DAYS = {"first": date(2019, 3, 28), "last": date(2019, 3, 29)}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"market": "fx"}, {"market": "crypto", "interval": "1h"}, {"table": "chains", "market": "index"},
+     {"table": "chains", "interval": "1h"}, {"table": "depth"}],
+    ids=lambda options: " ".join(options.values()) or "bars",
+)  # fmt: skip
+def test_a_later_end_appends_and_gives_what_the_whole_span_at_once_gives(tmp_path: Path, options) -> None:
+    """Over the end of a quarter, by two sessions; an earlier end again adds nothing."""
+    clock = ManualClock(datetime(2020, 6, 1, tzinfo=UTC))
+    stored = []
+    for ends in ((29, 30, 31), (31,)):
+        with open_workspace(settings=Settings(home=tmp_path / f"home{len(ends)}"), clock=clock) as opened:
+            made = [
+                simulate_data(opened, ["IDX"], seed=7, first=date(2019, 12, 27), last=date(2019, 12, end), **options).rows
+                for end in ends
+            ]
+            assert min(rows["SIM:IDX"] for rows in made) > 0
+            before = held(opened)
+            earlier = simulate_data(opened, ["IDX"], seed=7, first=date(2019, 12, 27), last=date(2019, 12, 30), **options)
+            assert earlier.rows == {"SIM:IDX": 0}
+            assert held(opened) == before
+            stored.append((opened.store.datasets().select("table", "rows").sort("table").rows(), before))
+    assert stored[0] == stored[1]
+
+
+@pytest.mark.parametrize("other", [{}, {"interval": "1h"}, {"table": "chains"}], ids=["bars", "hours", "chains"])
+@pytest.mark.parametrize("book_first", [True, False])
+def test_a_book_and_another_price_path_of_one_name_are_refused(workspace: Workspace, other, book_first: bool) -> None:
+    """A book is a history of its own: beside bars or chains of its name there would be two prices at one time."""
+    one, two = ({"table": "depth"}, other) if book_first else (other, {"table": "depth"})
+    simulate_data(workspace, ["A"], seed=7, **DAYS, **one)
+    before = held(workspace)
+    with pytest.raises(ConflictError, match=r"SIM:A.*choose another name"):
+        simulate_data(workspace, ["B", "A"], seed=7, **DAYS, **two)
+    assert held(workspace) == before
+    assert min(simulate_data(workspace, ["B"], seed=7, **DAYS, **two).rows.values()) > 0
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,9 @@ def fields(
     instrument: Annotated[str, typer.Argument(help="Instrument id.")],
     as_of: AsOf = None,
     vix: Vix = None,
-    sign: Annotated[str, typer.Option("--sign", help="Who holds the options: naive, reversed, all_short or all_long.")] = "naive",
+    sign: Annotated[
+        str, typer.Option("--sign", help="Who holds the options: auto, naive, reversed, all_short, all_long or prints.")
+    ] = "auto",
     dataset: Annotated[
         list[str] | None, typer.Option("--dataset", help="TABLE=DATASET where the instrument stands in several; repeat it.")
     ] = None,

@@ -9,6 +9,8 @@ import typer
 from fieldcast.cli._common import Home, Json, open_home, show
 from fieldcast.cli._data import Dataset, data
 
+__all__ = ["data", "data_score"]  # the group, with this verb in it
+
 
 @data.command("score")
 def data_score(

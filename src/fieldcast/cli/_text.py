@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fieldcast.cli._text_fields import fields_text
+from fieldcast.cli._text_regime import regime_text
 from fieldcast.cli._text_scores import scored_text, trained_text
 
 _MOST_FILES = 10  # of an import, in full
@@ -331,6 +332,7 @@ _TEXTS: dict[str, Callable[[Any], RenderableType]] = {
     "Imported": _imported,
     "ProjectionPacket": _packet,
     "ReferenceImported": _reference,
+    "RegimeTrained": regime_text,
     "Repair": _repair,
     "SimulatedData": _simulated_data,
     "TextsScored": scored_text,

@@ -34,7 +34,9 @@ def trained_text(result: Any) -> RenderableType:
         recall = (f"{found.recall[label]:.1%}" for label in ("negative", "neutral", "positive"))
         table.add_row(name, f"{found.accuracy:.1%}{spread}", f"{found.macro_f1:.3f}", *recall)
     table.add_row("always the commonest", f"{result.out_of_fold.baseline:.1%}", *[""] * 4)
-    lines = [f"{result.texts:,} texts in {result.groups:,} groups; {result.near_duplicates:,} have near-duplicates, in the same fold"]
+    lines = [
+        f"{result.texts:,} texts in {result.groups:,} groups; {result.near_duplicates:,} have near-duplicates, in the same fold"
+    ]
     for name, parts in result.transfer.items():
         lines += [f"{name}, {who}: sign {found.sign:.1%} of {found.n}, rank correlation {found.spearman:.2f}"
                   for who, found in parts.items()]  # fmt: skip

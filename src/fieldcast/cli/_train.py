@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fieldcast.cli._common import Home, Json, open_home, show
+from fieldcast.cli._common import AsOf, Home, Json, moment, open_home, show
 
 train = typer.Typer(help="Fit models on your own files.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -29,4 +29,19 @@ def train_headline(
 
     with open_home(home) as workspace, _render.watching(quiet=json) as progress:
         result = workflows.train_headline(workspace, file, transfer=transfer, out=out, folds=folds, progress=progress)
+    show(result, json)
+
+
+@train.command("regime")
+def train_regime(
+    instrument: Annotated[str, typer.Argument(help="Instrument id.")],
+    as_of: AsOf = None,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Fit hidden states and change points on the daily bars known at a moment; an ablation has to earn their use."""
+    from fieldcast import workflows
+
+    with open_home(home) as workspace:
+        result = workflows.fit_regime(workspace, instrument, as_of=moment(as_of))
     show(result, json)

@@ -116,10 +116,12 @@ class Batch:
             self._store([file])
             self.drop()
             return
-        if any(self._meets(part) for part in file.parts):
+        ranges = [reach for part in file.parts for reach in self._ranges(part)]
+        if any(self._meets(*reach) for reach in ranges):
             self.flush()
-        for part in file.parts:
-            self._spans |= dict(self._widened(part))
+        for key, first, last in ranges:
+            known = self._spans.get(key, (first, last))
+            self._spans[key] = min(first, known[0]), max(last, known[1])
         self._waiting.append(file)
         self._rows += sum(part.rows.height for part in file.parts)
         self._parts = []
@@ -132,22 +134,16 @@ class Batch:
             self._spool = None
 
     def _ranges(self, part: _Part) -> list[tuple[tuple[str, str, str], datetime, datetime]]:
+        table, dataset = part.table, part.lineage.dataset
+        ids, ts = part.rows["instrument"], part.rows["ts"]
+        if ids.n_unique() == 1:
+            return [((table, dataset, ids[0]), ts[ts.arg_min() or 0], ts[ts.arg_max() or 0])]
         spans = part.rows.group_by("instrument").agg(pl.col("ts").min().alias("first"), pl.col("ts").max().alias("last"))
-        return [((part.table, part.lineage.dataset, id), first, last) for id, first, last in spans.iter_rows()]
+        return [((table, dataset, id), first, last) for id, first, last in spans.iter_rows()]
 
-    def _meets(self, part: _Part) -> bool:
+    def _meets(self, key: tuple[str, str, str], first: datetime, last: datetime) -> bool:
         """True where rows overlap in time with waiting ones of the same instrument: one append takes each row once."""
-        return any(
-            key in self._spans and first <= self._spans[key][1] and last >= self._spans[key][0]
-            for key, first, last in self._ranges(part)
-        )
-
-    def _widened(self, part: _Part) -> list[tuple[tuple[str, str, str], tuple[datetime, datetime]]]:
-        found = []
-        for key, first, last in self._ranges(part):
-            known = self._spans.get(key, (first, last))
-            found.append((key, (min(first, known[0]), max(last, known[1]))))
-        return found
+        return key in self._spans and first <= self._spans[key][1] and last >= self._spans[key][0]
 
     # storing ---------------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
@@ -145,6 +146,8 @@ class Tally:
         self._flagged.update(report.flagged)
         self._instruments |= {instrument.id: instrument for instrument in parsed.instruments}
         self._notes |= dict.fromkeys(parsed.notes)
+        if parsed.rejects.is_empty() and report.quarantine.is_empty():
+            return
         unread = parsed.rejects.select(
             pl.lit(parsed.table).alias("table"), "row", pl.lit(None, dtype=pl.String).alias("instrument"), "reason", "text"
         )
@@ -157,7 +160,8 @@ class Tally:
         score = holes = None
         if self._daily and len(self._instruments) == 1 and (bars := pl.concat(self._daily)).height:
             (instrument,) = self._instruments.values()
-            score = quality(bars, instrument, bars["ts"].sort()[-1] + DECISION_DELAY)
+            newest: datetime = bars["ts"][bars["ts"].arg_max() or 0]
+            score = quality(bars, instrument, newest + DECISION_DELAY)
             holes = gap_report(bars, instrument)
         return SourceReport(
             path=self._source.path,

@@ -6,22 +6,31 @@ values are one row; with other values, and the same `available_at`, none of them
 
 Intraday bars of known instruments are flagged besides: outside the regular hours of their calendar (where it has any), without
 volume, unfinished when they were fetched, or after a large move for their asset class. A flagged row stays: a person decides.
+
+Most files are small and sound, so that an import costs what asking costs, whatever the rows: the rules of a table are made into
+expressions once (`_Plan`), one evaluation counts what all of them find, and only what was found is looked at row by row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from fieldcast.data.rules import LARGE_MOVE, RANGE_TOLERANCE, CleaningReport, Severity, count_reasons
+from fieldcast.data.gaps import microseconds
+from fieldcast.data.rules import LARGE_MOVE, RANGE_TOLERANCE, CleaningReport, Severity, count_reasons, counts, with_codes
 from fieldcast.ground import Reason, utc
-from fieldcast.market import PRICES, STAMP, Instrument, Layout, Table, add_reason, conform, segments
+from fieldcast.market import PRICES, STAMP, Instrument, Layout, Table, conform, segments
 
 INTRADAY_SHARE = 0.5  # of the daily limit of the asset class: what counts as a large move from one intraday bar to the next
 POSSIBLE = (datetime(1700, 1, 1, tzinfo=UTC), datetime(2500, 1, 1, tzinfo=UTC))
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {  # table → column → what may stand there
     "trades": {"side": ("buy", "sell")},
     "depth": {"side": ("bid", "ask")},
@@ -51,14 +60,59 @@ SEVERITIES: Mapping[Reason, Severity] = {
 }
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """The rules of one table as expressions.
+
+    Parameters
+    ----------
+    removals : rule → rows that break it; the one that asks the clock is made for each import
+    flags : rule → rows that show it
+    sums : over all rows: the `newest` ts in microseconds, whether any is `broken`, whether they stand `ascending`, and how often
+        each flag is found
+    quarantine : no removed rows
+    """
+
+    table: Table
+    schema: pl.Schema
+    floats: tuple[str, ...]
+    removals: Mapping[Reason, pl.Expr]
+    flags: Mapping[Reason, pl.Expr]
+    sums: tuple[pl.Expr, ...]
+    quarantine: pl.DataFrame
+
+
+_PLANS: dict[str, _Plan] = {}
+
+
+def _plan(table: Table) -> _Plan:
+    """The plan of a table, made when it is first asked for."""
+    known = _PLANS.get(table.name)
+    if known is None or known.table is not table:
+        known = _PLANS[table.name] = _planned(table)
+    return known
+
+
+def _planned(table: Table) -> _Plan:
+    removals = {code: where.fill_null(value=False) for code, where in _removals(table)}
+    flags = {code: where.fill_null(value=False) for code, where in _flags(table)}
+    sums = (
+        pl.col("ts").max().cast(pl.Int64).alias("newest"),
+        pl.any_horizontal(where.any() for where in removals.values()).alias("broken"),
+        _strictly_ascending().alias("ascending"),
+        *(where.sum().alias(code) for code, where in flags.items() if code is not Reason.STUB_BAR),
+    )
+    floats = tuple(name for name, dtype in table.schema.items() if dtype == pl.Float64)
+    quarantine = table.empty().with_row_index("row").with_columns(reason=pl.lit(None, dtype=pl.String))
+    return _Plan(table, pl.Schema(table.schema), floats, removals, flags, sums, quarantine)
+
+
 def rules_of(table: Table, *, hours: bool = True) -> dict[Reason, Severity]:
     """The rules that can fire on a table; `hours` where its instruments are known."""
-    tried = [code for code, _ in _removals(table, datetime.max.replace(tzinfo=UTC))]
-    tried += [Reason.DUPLICATE_STAMP, *(code for code, _ in _flags(table))]
+    plan = _plan(table)
+    tried = {Reason.FUTURE_STAMP, Reason.DUPLICATE_STAMP, *plan.removals, *plan.flags}
     if hours and _has_hours(table):
-        tried += [Reason.OUTSIDE_HOURS]
-        if table.kind == "bars":
-            tried += [Reason.LARGE_MOVE]
+        tried |= {Reason.OUTSIDE_HOURS, Reason.LARGE_MOVE} if table.kind == "bars" else {Reason.OUTSIDE_HOURS}
     return {code: severity for code, severity in SEVERITIES.items() if code in tried}
 
 
@@ -73,62 +127,72 @@ def clean_rows(
     now : rows dated after it are from the future
     instruments : those of `rows` whose hours and asset class are known; the others are not judged by any
     """
-    floats = [name for name, dtype in table.schema.items() if dtype == pl.Float64]
-    judged = conform(rows, dict(table.schema)).with_columns(pl.col(floats).fill_nan(None)).with_row_index("row")
-    judged = judged.with_columns(reason=_broken(judged, table, utc(now)))
-    in_order = _strictly_ascending(judged)
-    if not in_order:  # else each row has a time of its own
-        judged = judged.with_columns(reason=pl.coalesce("reason", _repeated(judged, table)))
-    quarantine = judged.filter(pl.col("reason").is_not_null())
+    plan, now = _plan(table), utc(now)
+    described = {instrument.id: instrument for instrument in instruments}
+    known = described if _has_hours(table) else {}
+    kept = rows if rows.schema == plan.schema else conform(rows, dict(table.schema))
+    kept = kept.with_columns(pl.col(plan.floats).fill_nan(None)) if plan.floats else kept
+    seen = _seen(kept, plan, known)
+    broken = seen["broken"] or (seen["newest"] is not None and seen["newest"] > (now - _EPOCH) // timedelta(microseconds=1))
+    quarantine = plan.quarantine
+    if broken or not seen["ascending"]:
+        kept, quarantine = _parted(kept, plan, now, broken=broken, ascending=seen["ascending"])
+        seen = _seen(kept, plan, known)
+    found = _found(kept, plan, known, seen)
+    bare = kept["reasons"].null_count() == kept.height
+    kept = with_codes(kept, found)
+    flagged = {code: int(found[code].sum()) for code in sorted(found)} if bare else count_reasons(kept)
+    rules = rules_of(table, hours=bool(described))
+    return kept, CleaningReport(rows.height, kept.height, counts(quarantine["reason"]), flagged, quarantine, rules)
+
+
+def _seen(rows: pl.DataFrame, plan: _Plan, known: Mapping[str, Instrument]) -> dict[str, Any]:
+    """`_Plan.sums`, and how many large moves there are where the rows, ascending, are of one known instrument."""
+    only = known.get(_only(rows)) if known and plan.table.kind == "bars" else None
+    if only is None or not (only.tradable or only.notional):
+        return rows.select(plan.sums).row(0, named=True)
+    large = (_move() > LARGE_MOVE[only.kind] * INTRADAY_SHARE).sum().alias(Reason.LARGE_MOVE)
+    return rows.select(*plan.sums, large).row(0, named=True)
+
+
+def _only(rows: pl.DataFrame) -> str:
+    """The one instrument of rows that stand by instrument; nothing where there are several or none."""
+    ids = rows["instrument"]
+    return str(ids[0]) if rows.height and ids[0] == ids[-1] else ""
+
+
+def _parted(
+    rows: pl.DataFrame, plan: _Plan, now: datetime, *, broken: bool, ascending: bool
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The sound rows in key order; the others with their place in the input and the first rule that each breaks."""
+    rules = {**plan.removals, Reason.FUTURE_STAMP: pl.col("ts") > now} if broken else {}
+    tried = (pl.when(rules[code]).then(pl.lit(str(code))) for code in SEVERITIES if code in rules)
+    first = pl.coalesce(pl.lit(None, pl.String), *tried)
+    judged = rows.with_row_index("row").with_columns(reason=first)
+    if not ascending:  # else each row has a time of its own
+        judged = judged.with_columns(reason=pl.coalesce("reason", _repeated(judged, plan.table)))
     kept = judged.filter(pl.col("reason").is_null()).drop("row", "reason")
-    kept = kept if in_order else kept.sort(table.version_key)
-    for code, where in _flags(table):
-        if code is not Reason.STUB_BAR or (kept["volume"] == 0).any():
-            kept = _flagged(kept, code, kept.select(where.fill_null(value=False)).to_series())
-    known = {instrument.id: instrument for instrument in instruments}
-    if known and _has_hours(table):
-        kept = _flagged(kept, Reason.OUTSIDE_HOURS, outside_hours(kept, known))
-        if table.kind == "bars":
-            kept = _flagged(kept, Reason.LARGE_MOVE, _large_moves(kept, known))
-    removed = {
-        Reason(code): int(count)  # type: ignore[call-arg]
-        for code, count in quarantine["reason"].value_counts().sort("reason").iter_rows()
-    }
-    report = CleaningReport(
-        rows.height, kept.height, removed, count_reasons(kept), quarantine, rules_of(table, hours=bool(known))
-    )
-    return kept, report
+    return (kept if ascending else kept.sort(plan.table.version_key)), judged.filter(pl.col("reason").is_not_null())
 
 
-def _broken(rows: pl.DataFrame, table: Table, now: datetime) -> pl.Series:
-    """The first rule that each row breaks; null where it breaks none."""
-    broken = {str(code): where.fill_null(value=False) for code, where in _removals(table, now)}
-    if not rows.select(pl.any_horizontal(broken.values()).any()).item():
-        return pl.Series("reason", [None], dtype=pl.String).new_from_index(0, rows.height)
-    return rows.select(pl.coalesce(pl.when(where).then(pl.lit(code)) for code, where in broken.items()).alias("reason"))["reason"]
-
-
-def _strictly_ascending(rows: pl.DataFrame) -> bool:
+def _strictly_ascending() -> pl.Expr:
     """True where the rows stand by instrument and ts, and no two share both."""
-    if rows["instrument"].null_count() or rows["ts"].null_count():
-        return False
     id, ts = pl.col("instrument"), pl.col("ts")
     later = (id > id.shift(1)) | ((id == id.shift(1)) & (ts > ts.shift(1)))
-    return bool(rows.select(later.fill_null(value=True).all()).item())
+    return (id.null_count() == 0) & (ts.null_count() == 0) & later.fill_null(value=True).all()
 
 
 def _has_hours(table: Table) -> bool:
     return table.layout is Layout.INTRADAY and table.kind in ("bars", "quote_bars")
 
 
-def _removals(table: Table, now: datetime) -> list[tuple[Reason, pl.Expr]]:
-    """Rules in the order in which they are tried, and the rows that break them."""
+def _removals(table: Table) -> list[tuple[Reason, pl.Expr]]:
+    """Rules and the rows that break them; they are tried in the order of `SEVERITIES`."""
     floats = [name for name, dtype in table.schema.items() if dtype == pl.Float64]
     stamps = [name for name, dtype in table.schema.items() if dtype == STAMP]
     rules = [
         (Reason.STAMP_MISSING, pl.col("ts").is_null() | pl.col("available_at").is_null()),
         (Reason.STAMP_IMPOSSIBLE, pl.any_horizontal(~pl.col(name).is_between(*POSSIBLE) for name in stamps)),
-        (Reason.FUTURE_STAMP, pl.col("ts") > now),
         (Reason.KNOWN_BEFORE_EVENT, pl.col("available_at") < pl.col("ts")),
         (Reason.VALUE_MISSING, _lacking(table)),
     ]
@@ -206,28 +270,50 @@ def _stub() -> pl.Expr:
     return last & empty & (empty.sum().over("instrument") == 1) & (pl.len().over("instrument") > 1)
 
 
-def _flagged(rows: pl.DataFrame, code: Reason, where: pl.Series) -> pl.DataFrame:
-    """`rows` with the code where `where` holds; the cost goes with the rows that are flagged."""
-    if not where.any():
-        return rows
-    if rows["reasons"].null_count() == rows.height:
-        return rows.with_columns(pl.when(where).then(pl.lit(str(code))).alias("reasons"))
-    changed = rows.select("reasons").filter(where).with_columns(add_reason(code, pl.lit(value=True)))["reasons"]
-    return rows.with_columns(reasons=rows["reasons"].scatter(where.arg_true(), changed))
+def _found(
+    rows: pl.DataFrame, plan: _Plan, known: Mapping[str, Instrument], seen: Mapping[str, Any]
+) -> dict[Reason, pl.Series]:
+    """Flag → the rows, ascending, that show it; those alone that any row shows."""
+    wanted = {code: where for code, where in plan.flags.items() if seen.get(code)}
+    if Reason.STUB_BAR in plan.flags and Reason.VOLUME_ZERO in wanted:
+        wanted[Reason.STUB_BAR] = plan.flags[Reason.STUB_BAR]
+    if seen.get(Reason.LARGE_MOVE):
+        limit = LARGE_MOVE[known[_only(rows)].kind] * INTRADAY_SHARE
+        wanted[Reason.LARGE_MOVE] = (_move() > limit).fill_null(value=False)
+    masks = rows.select(where.alias(code) for code, where in wanted.items()) if wanted else rows.select()
+    found = {code: masks[code] for code in wanted}
+    if known:
+        found[Reason.OUTSIDE_HOURS] = outside_hours(rows, known)
+        if plan.table.kind == "bars" and not _only(rows):
+            found[Reason.LARGE_MOVE] = _large_moves(rows, known)
+    return {code: where for code, where in found.items() if where.any()}
 
 
 def outside_hours(rows: pl.DataFrame, instruments: Mapping[str, Instrument]) -> pl.Series:
     """Where a bar ends outside every session of its instrument's calendar; never where the instrument is not known."""
     outside = np.zeros(rows.height, dtype=bool)
+    ts = microseconds(rows["ts"])
+    if rows["instrument"].n_unique() == 1:
+        only = instruments.get(rows["instrument"][0])
+        return pl.Series("outside", outside if only is None else _outside(ts, only.calendar))
     calendar = _of_each(rows, {id: item.calendar for id, item in instruments.items()}, pl.String())
-    ts = rows["ts"].to_physical().to_numpy()
     for name in calendar.drop_nulls().unique().to_list():
-        spans = segments(name)
-        start, end = (spans[side].to_physical().to_numpy() for side in ("start", "end"))
         own = (calendar == name).fill_null(value=False).to_numpy()
-        at = np.searchsorted(start, ts[own], side="left") - 1
-        outside[own] = (at < 0) | (ts[own] > end[at])
+        outside[own] = _outside(ts[own], name)
     return pl.Series("outside", outside)
+
+
+def _outside(ts: NDArray[np.int64], calendar: str) -> NDArray[np.bool_]:
+    start, end = _spans(calendar)
+    at = np.searchsorted(start, ts, side="left") - 1
+    return (at < 0) | (ts > end[at])
+
+
+@lru_cache(maxsize=16)
+def _spans(calendar: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Start and end of every stretch of trading, in microseconds."""
+    spans = segments(calendar)
+    return microseconds(spans["start"]), microseconds(spans["end"])
 
 
 def _of_each(rows: pl.DataFrame, values: Mapping[str, object], dtype: pl.DataType) -> pl.Series:
@@ -237,12 +323,16 @@ def _of_each(rows: pl.DataFrame, values: Mapping[str, object], dtype: pl.DataTyp
     return found.gather(np.repeat(np.arange(found.len()), runs.field("len").to_numpy()))
 
 
+def _move() -> pl.Expr:
+    """|log return| from the bar before; rows stand by instrument."""
+    same = pl.col("instrument") == pl.col("instrument").shift(1)
+    return pl.when(same).then((pl.col("close") / pl.col("close").shift(1)).log().abs())
+
+
 def _large_moves(rows: pl.DataFrame, instruments: Mapping[str, Instrument]) -> pl.Series:
     """|log return| from the bar before above the share of its asset class's daily limit; things not for holding have none."""
     limits = {
         id: LARGE_MOVE[item.kind] * INTRADAY_SHARE for id, item in instruments.items() if item.tradable or item.notional
     }
     limit = _of_each(rows, limits, pl.Float64())
-    same = pl.col("instrument") == pl.col("instrument").shift(1)  # rows stand by instrument
-    move = pl.when(same).then((pl.col("close") / pl.col("close").shift(1)).log().abs())
-    return rows.select((move > limit).fill_null(value=False).alias("large"))["large"]
+    return rows.select((_move() > limit).fill_null(value=False).alias("large"))["large"]

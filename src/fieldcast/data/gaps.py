@@ -17,9 +17,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from fieldcast.ground import InvalidInput, MissingData, Reason
 from fieldcast.market import STAMP, Instrument, Kind, segments, sessions
@@ -95,17 +97,14 @@ def gap_report(bars: pl.DataFrame, instrument: Instrument, timeframe: str = "1d"
     step = _minutes(timeframe)
     if bars.is_empty():
         raise MissingData(f"expected rows of {instrument.id} to check for gaps, found none")
+    if step is None:
+        return _daily(np.unique(microseconds(bars["ts"].cast(STAMP))), instrument)
     stamps = bars.select(pl.col("ts").cast(STAMP)).unique().sort("ts")
     span = _span(stamps, instrument)
-    expected = (
-        span.select(ts="close", minutes=_length(), run=pl.lit(0, dtype=pl.UInt32))
-        if step is None
-        else _grid(instrument, span, step)
-    )
-    expected = expected.filter(pl.col("ts").is_between(stamps["ts"][0], stamps["ts"][-1]))
+    expected = _grid(instrument, span, step).filter(pl.col("ts").is_between(stamps["ts"][0], stamps["ts"][-1]))
     here = expected["ts"].is_in(stamps["ts"].implode())
     if not here.any():
-        raise MissingData(f"expected rows of {instrument.id} on times of {instrument.calendar}, found none")
+        raise _nowhere(instrument)
     limit_bars, limit_minutes, words = _limit(instrument, timeframe)
     present = int(here.sum())
     return GapReport(
@@ -121,6 +120,83 @@ def gap_report(bars: pl.DataFrame, instrument: Instrument, timeframe: str = "1d"
             breach=(pl.col("bars") > limit_bars) | (pl.col("minutes") > limit_minutes)
         ),
         limit=words,
+    )
+
+
+@dataclass(frozen=True)
+class SessionTimes:
+    """Every session of a calendar, ascending: `open`, `close`, `as_of` in microseconds since 1970; `minutes`, open to close."""
+
+    open: NDArray[np.int64]
+    close: NDArray[np.int64]
+    as_of: NDArray[np.int64]
+    minutes: NDArray[np.int64]
+
+
+@lru_cache(maxsize=16)
+def session_times(calendar: str) -> SessionTimes:
+    """The sessions of a calendar as arrays: a look-up costs a search, where a frame is filtered whole."""
+    table = sessions(calendar)
+    opens, closes, as_of = (microseconds(table[name]) for name in ("open", "close", "as_of"))
+    return SessionTimes(opens, closes, as_of, (closes - opens) // (60 * 10**6))
+
+
+def microseconds(stamps: pl.Series) -> NDArray[np.int64]:
+    """Stamps in microseconds since 1970; null is the lowest number there is."""
+    return stamps.to_numpy().astype("datetime64[us]", copy=False).view(np.int64)
+
+
+def is_close(ts: NDArray[np.int64], closes: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of `ts` stand among `closes`, ascending and not empty."""
+    found: NDArray[np.bool_] = closes[np.minimum(np.searchsorted(closes, ts), closes.size - 1)] == ts
+    return found
+
+
+def _nowhere(instrument: Instrument) -> MissingData:
+    return MissingData(f"expected rows of {instrument.id} on times of {instrument.calendar}, found none")
+
+
+def _daily(ts: NDArray[np.int64], instrument: Instrument) -> GapReport:
+    """Sorted and unique times of daily bars against the closes of the sessions; see `_span` for the usual length."""
+    times = session_times(instrument.calendar)
+    first, last, year = ts[0], ts[-1], _YEAR // timedelta(microseconds=1)
+    begin, end = np.searchsorted(times.close, first), np.searchsorted(times.close, last, side="right")
+    here = np.isin(times.close[begin:end], ts, assume_unique=True)
+    if not here.any():
+        raise _nowhere(instrument)
+    present = int(here.sum())
+    spanned = times.minutes[begin : np.searchsorted(times.open, last, side="right")]
+    around = slice(np.searchsorted(times.close, first - year), np.searchsorted(times.close, last + year, side="right"))
+    _, _, words = _limit(instrument, "1d")
+    return GapReport(
+        instrument=instrument.id,
+        timeframe="1d",
+        calendar=instrument.calendar,
+        expected=here.size,
+        present=present,
+        outside=ts.size - present,
+        sessions=spanned.size,
+        half_days=int((spanned < np.median(times.minutes[around])).sum()),
+        gaps=_missing_sessions(times, begin + np.flatnonzero(~here)),
+        limit=words,
+    )
+
+
+def _missing_sessions(times: SessionTimes, places: NDArray[np.int64]) -> pl.DataFrame:
+    """Runs of the missing sessions that stand at `places`, schema `GAPS`; each is above the limit of none."""
+    if not places.size:
+        return pl.DataFrame(schema=GAPS)
+    begins = np.flatnonzero(np.diff(places, prepend=places[0] - 2) != 1)
+    ends = np.append(begins[1:], places.size)
+    return pl.DataFrame(
+        {
+            "first": pl.Series(times.close[places[begins]]).cast(STAMP),
+            "last": pl.Series(times.close[places[ends - 1]]).cast(STAMP),
+            "bars": ends - begins,
+            "minutes": np.add.reduceat(times.minutes[places], begins),
+            "breach": np.ones(begins.size, dtype=bool),
+        },
+        schema=GAPS,
     )
 
 

@@ -20,7 +20,7 @@ from fieldcast.data._tally import Failure, ImportReport, SourceReport, Tally, re
 from fieldcast.data.cleaning import clean_rows
 from fieldcast.data.formats import Format, Options, Parsed, Source, format_of, recognise
 from fieldcast.data.lineage import Lineage
-from fieldcast.data.opens import flag_synthetic_opens
+from fieldcast.data.opens import FEWEST, flag_synthetic_opens
 from fieldcast.data.rules import CleaningReport, clean, count_reasons
 from fieldcast.data.store import Store
 from fieldcast.ground import FieldcastError, InvalidInput, MissingData, Reason
@@ -143,10 +143,13 @@ def _cleaned(parsed: Parsed, options: Options, store: Store, dataset: str) -> tu
     if parsed.table != DAILY:
         return clean_rows(parsed.rows, table_of(parsed.table), options.now, parsed.instruments)
     kept, reports = [table_of(DAILY).empty()], []
-    for (id,), rows in parsed.rows.group_by(["instrument"], maintain_order=True):
-        instrument = described[str(id)]
+    for id, rows in _by_instrument(parsed.rows):
+        instrument = described[id]
         sound, report = clean(rows, instrument, options.now)
-        kept.append(flag_synthetic_opens(sound, instrument.calendar, _history(store, instrument.id, dataset)))
+        history = _history(store, instrument.id, dataset)
+        if sound.height + (0 if history is None else history.height) >= FEWEST:  # else no year can be judged
+            sound = flag_synthetic_opens(sound, instrument.calendar, history)
+        kept.append(sound)
         reports.append(report)
     removed: Counter[Reason] = Counter()
     for report in reports:
@@ -154,6 +157,15 @@ def _cleaned(parsed: Parsed, options: Options, store: Store, dataset: str) -> tu
     whole = pl.concat(kept)
     quarantine = pl.concat([report.quarantine for report in reports]) if reports else pl.DataFrame()
     return whole, CleaningReport(parsed.rows.height, whole.height, removed, count_reasons(whole), quarantine)
+
+
+def _by_instrument(rows: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+    """The rows of each instrument, in the order in which they come; most files are of one."""
+    if rows["instrument"].n_unique() == 1:
+        yield str(rows["instrument"][0]), rows
+        return
+    for (id,), own in rows.group_by(["instrument"], maintain_order=True):
+        yield str(id), own
 
 
 def _history(store: Store, instrument: str, dataset: str) -> pl.DataFrame | None:

@@ -18,16 +18,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from fieldcast.data.cleaning import INTRADAY_SHARE, clean_rows
-from fieldcast.data.gaps import GAPS, gap_report
+from fieldcast.data.gaps import GAPS, gap_report, microseconds, session_times
 from fieldcast.data.rules import LARGE_MOVE, CleaningReport, clean, count_reasons
 from fieldcast.ground import MissingData, Reason, utc
-from fieldcast.market import BARS, DAILY, DECISION_DELAY, Instrument, Kind, Table, sessions, table_of
+from fieldcast.market import BARS, DAILY, DECISION_DELAY, STAMP, Instrument, Kind, Table, table_of
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 THRESHOLD = 0.6
 WINDOW = 252
 INTRADAY_WINDOW = 20
@@ -121,20 +124,21 @@ def quality(
     as_of = utc(as_of)
     if not set(BARS) <= set(bars.columns):
         return _nothing(instrument, as_of, {Reason.COLUMN_MISSING: 1})
-    due = sessions(instrument.calendar).filter(pl.col("as_of") <= as_of)
-    recent = due if window is None else due.tail(window)
-    bars = bars if recent.is_empty() else bars.filter(pl.col("ts").is_null() | (pl.col("ts") >= recent["open"][0]))
+    due = _due(instrument, as_of)
+    recent = slice(0 if window is None else max(0, due.stop - window), due.stop)
+    bars = _since(bars, instrument, recent)
     kept, report = clean(bars, instrument, as_of + DECISION_DELAY)
     if kept.is_empty():
         return _nothing(instrument, as_of, {**report.removed, Reason.NO_DATA: 1})
     holes = gap_report(kept, instrument)
     missing = {Reason.MISSING_SESSION: (holes.expected - holes.present, holes.expected)}
     unusual = _unusual(kept, instrument, 1.0, ZERO_VOLUME_SHARE)
-    late = due.filter(pl.col("close") > kept["ts"][-1]).height
+    closes = session_times(instrument.calendar).close
+    late = due.stop - int(np.searchsorted(closes[due], microseconds(kept["ts"].tail(1))[0], side="right"))
     reasons, costs = _priced(report, count_reasons(kept), missing, unusual, late)
     score = min(1.0, max(0.0, 1.0 - sum(costs.values())))
     return QualityReport(
-        instrument.id, as_of, score, reasons, costs, _completeness(kept, recent), holes.gaps, report.rows_in
+        instrument.id, as_of, score, reasons, costs, _completeness(kept, closes[recent]), holes.gaps, report.rows_in
     )
 
 
@@ -153,9 +157,8 @@ def quality_of(
     kind, as_of = table_of(table), utc(as_of)
     if not set(kind.schema) <= set(rows.columns):
         return _nothing(instrument, as_of, {Reason.COLUMN_MISSING: 1})
-    due = sessions(instrument.calendar).filter(pl.col("as_of") <= as_of)
-    recent = due.tail(window)
-    rows = rows if recent.is_empty() else rows.filter(pl.col("ts").is_null() | (pl.col("ts") >= recent["open"][0]))
+    due = _due(instrument, as_of)
+    rows = _since(rows, instrument, slice(max(0, due.stop - window), due.stop))
     kept, report = clean_rows(rows, kind, as_of, [instrument])
     if kept.is_empty():
         return _nothing(instrument, as_of, {**report.removed, Reason.NO_DATA: 1})
@@ -164,10 +167,27 @@ def quality_of(
     flagged.pop(Reason.VOLUME_ZERO, None)  # counts only above a share, below
     missing, completeness, gaps = _missing_bars(kept, kind, instrument)
     unusual = _unusual(kept, instrument, INTRADAY_SHARE, INTRADAY_ZERO_VOLUME_SHARE) if kind.kind == "bars" else {}
-    late = due.filter(pl.col("open") >= kept["ts"][-1]).height if kind.kind in _EVERY_SESSION else 0
+    opens, newest = session_times(instrument.calendar).open[due], microseconds(kept["ts"].tail(1))[0]
+    late = opens.size - int(np.searchsorted(opens, newest)) if kind.kind in _EVERY_SESSION else 0
     reasons, costs = _priced(report, flagged, missing, unusual, late)
     score = min(1.0, max(0.0, 1.0 - sum(costs.values())))
     return QualityReport(instrument.id, as_of, score, reasons, costs, completeness, gaps, report.rows_in)
+
+
+def _due(instrument: Instrument, as_of: datetime) -> slice:
+    """Where in `session_times` the sessions stand whose decision time is not after `as_of`: from the first on."""
+    moments = session_times(instrument.calendar).as_of
+    return slice(0, int(np.searchsorted(moments, (as_of - _EPOCH) // timedelta(microseconds=1), side="right")))
+
+
+def _since(rows: pl.DataFrame, instrument: Instrument, recent: slice) -> pl.DataFrame:
+    """The rows from the open of the first of the sessions on, and those without a time; all where there is no session."""
+    if recent.start >= recent.stop:
+        return rows
+    begin = int(session_times(instrument.calendar).open[recent.start])
+    if rows["ts"].dtype == STAMP and not rows["ts"].null_count() and (microseconds(rows["ts"]) >= begin).all():
+        return rows
+    return rows.filter(pl.col("ts").is_null() | (pl.col("ts") >= _EPOCH + timedelta(microseconds=begin)))
 
 
 def _nothing(instrument: Instrument, as_of: datetime, found: Mapping[Reason, int]) -> QualityReport:
@@ -245,8 +265,9 @@ def _missing_bars(
     return {Reason.MISSING_BARS: (int(holes.gaps.filter("breach")["bars"].sum()), holes.expected)}, holes.completeness, holes.gaps
 
 
-def _completeness(kept: pl.DataFrame, recent: pl.DataFrame) -> float:
+def _completeness(kept: pl.DataFrame, closes: NDArray[np.int64]) -> float:
     """Percentage of the sessions due since the first row (at most the window) that have one."""
-    expected = recent.filter(pl.col("close") >= kept["ts"][0])
-    here = int(expected["close"].is_in(kept["ts"].implode()).sum())
-    return 100.0 * here / expected.height if expected.height else 0.0
+    ts = microseconds(kept["ts"])
+    expected = closes[np.searchsorted(closes, ts[0]) :]
+    here = int(np.isin(expected, ts).sum())
+    return 100.0 * here / expected.size if expected.size else 0.0

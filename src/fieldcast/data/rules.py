@@ -6,15 +6,18 @@ stays, with the reason code on it: a large move may be a vendor's error or a cra
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 
 import polars as pl
 
+from fieldcast.data.gaps import is_close, microseconds, session_times
 from fieldcast.ground import Reason, utc
-from fieldcast.market import BARS, PRICES, Instrument, Kind, add_reason, conform, has_reason, sessions
+from fieldcast.market import BARS, PRICES, Instrument, Kind, add_reason, conform, has_reason
 
 RANGE_TOLERANCE = 1e-6  # relative; adjusted prices carry float noise
 LARGE_MOVE = {
@@ -95,35 +98,57 @@ def clean(bars: pl.DataFrame, instrument: Instrument, now: datetime) -> tuple[pl
     bars : columns of `market.BARS`, of one instrument, in any order; numbers may be null, NaN or anything else
     now : rows whose session has not closed by then are from the future
     """
-    rows = conform(bars, BARS).with_row_index("row")
-    broken = pl.coalesce(
-        pl.when(where).then(pl.lit(str(reason))) for reason, where in _removals(instrument, utc(now)).items()
-    )
-    judged = rows.with_columns(reason=broken)
-    judged = judged.with_columns(reason=pl.coalesce("reason", _duplicates(judged)))
-    quarantine = judged.filter(pl.col("reason").is_not_null())
-    kept = judged.filter(pl.col("reason").is_null()).drop("row", "reason").sort("ts")
-    kept = kept.with_columns(pl.when(pl.col("volume").is_finite()).then(pl.col("volume")).alias("volume"))
+    rows, now = bars if bars.schema == _SCHEMA else conform(bars, BARS), utc(now)
+    ts = microseconds(rows["ts"])
+    off = ~is_close(ts, session_times(instrument.calendar).close)
+    late = ts > (now - _EPOCH) // timedelta(microseconds=1)
+    broken, finite = rows.select(*_SOUND).row(0)
+    broken, ascending = bool(broken or off.any() or late.any()), bool((ts[1:] > ts[:-1]).all())  # off: without a stamp, too
+    kept, quarantine = (rows, _NOTHING) if ascending and not broken else _parted(rows, pl.Series(off), now, ascending=ascending)
+    if not finite:
+        kept = kept.with_columns(pl.when(pl.col("volume").is_finite()).then(pl.col("volume")).alias("volume"))
     kept = flag(kept, instrument)
-    removed = _counts(quarantine["reason"])
-    return kept, CleaningReport(rows.height, kept.height, removed, count_reasons(kept), quarantine)
+    return kept, CleaningReport(rows.height, kept.height, counts(quarantine["reason"]), count_reasons(kept), quarantine)
 
 
-def _removals(instrument: Instrument, now: datetime) -> dict[Reason, pl.Expr]:
-    """Rule → rows that break it, in the order in which they are tried."""
-    others = [pl.col(name) for name in ("open", "high", "low")]
-    missing = pl.any_horizontal(price.is_null() | price.is_nan() for price in others) & ~has_reason(Reason.CLOSE_ONLY)
-    session_closes = sessions(instrument.calendar)["close"].implode()
-    return {
+def _parted(rows: pl.DataFrame, off: pl.Series, now: datetime, *, ascending: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The sound rows, ascending; the others with their place in the input and the first rule that each breaks."""
+    rules: dict[Reason, pl.Expr | pl.Series] = {
         Reason.STAMP_MISSING: pl.col("ts").is_null(),
         Reason.FUTURE_STAMP: pl.col("ts") > now,
-        Reason.NOT_A_SESSION: ~pl.col("ts").is_in(session_closes),
+        Reason.NOT_A_SESSION: off,
+        **_REMOVALS,
+    }
+    first = pl.coalesce(pl.when(where).then(pl.lit(str(reason))) for reason, where in rules.items())
+    judged = rows.with_row_index("row").with_columns(reason=first)
+    if not ascending:  # else each row has a time of its own
+        judged = judged.with_columns(reason=pl.coalesce("reason", _duplicates(judged)))
+    kept = judged.filter(pl.col("reason").is_null()).drop("row", "reason").sort("ts")
+    return kept, judged.filter(pl.col("reason").is_not_null())
+
+
+def _removals() -> dict[Reason, pl.Expr]:
+    """Rule → rows that break it, in the order in which they are tried, after those on the stamp."""
+    others = [pl.col(name) for name in ("open", "high", "low")]
+    missing = pl.any_horizontal(price.is_null() | price.is_nan() for price in others) & ~has_reason(Reason.CLOSE_ONLY)
+    return {
         Reason.PRICE_MISSING: pl.col("close").is_null() | pl.col("close").is_nan() | missing,
         Reason.PRICE_NOT_FINITE: pl.any_horizontal(pl.col(name).is_infinite() for name in PRICES),
         Reason.PRICE_NOT_POSITIVE: pl.any_horizontal(pl.col(name) <= 0 for name in PRICES),
         Reason.HIGH_BELOW_LOW: pl.col("high") < pl.col("low"),
         Reason.VOLUME_NEGATIVE: pl.col("volume") < 0,
     }
+
+
+# made once: making the expressions costs as much as trying them on a small file
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SCHEMA = pl.Schema(BARS)
+_NOTHING = pl.DataFrame(schema=BARS).with_row_index("row").with_columns(reason=pl.lit(None, dtype=pl.String))
+_REMOVALS = _removals()
+_SOUND = (  # whether any row breaks a rule, whether no volume has to go
+    pl.any_horizontal(where.any() for where in _REMOVALS.values()).alias("broken"),
+    pl.col("volume").is_finite().all().alias("finite"),
+)
 
 
 def _duplicates(rows: pl.DataFrame) -> pl.Series:
@@ -140,11 +165,28 @@ def _duplicates(rows: pl.DataFrame) -> pl.Series:
 
 def flag(bars: pl.DataFrame, instrument: Instrument) -> pl.DataFrame:
     """`bars`, ascending, with the reason codes of what is unusual about them; no row goes."""
-    for reason, where in _warnings().items():
-        bars = bars.with_columns(add_reason(reason, where.fill_null(value=False)))
-    return bars.with_columns(add_reason(Reason.LARGE_MOVE, large_move(instrument).fill_null(value=False)))
+    rules = {**_warnings(), Reason.LARGE_MOVE: large_move(instrument)}
+    rules = {reason: where.fill_null(value=False) for reason, where in rules.items()}
+    found = bars.select(where.alias(reason) for reason, where in rules.items())
+    return with_codes(bars, {reason: found[reason] for reason in rules if found[reason].any()})
 
 
+def with_codes(rows: pl.DataFrame, found: Mapping[Reason, pl.Series]) -> pl.DataFrame:
+    """`rows` with each code where its mask holds; codes stay sorted and unique. The cost goes with the rows flagged."""
+    if not found:
+        return rows
+    if rows["reasons"].null_count() == rows.height:
+        codes = [pl.when(found[code]).then(pl.lit(str(code))) for code in sorted(found)]
+        joined = codes[0] if len(codes) == 1 else pl.concat_str(codes, separator=",", ignore_nulls=True).replace("", None)
+        return rows.with_columns(joined.alias("reasons"))
+    for code, where in found.items():
+        new = rows.select(where & pl.col("reasons").ne_missing(pl.lit(str(code)))).to_series()
+        if new.any():
+            rows = rows.with_columns(add_reason(code, pl.lit(new)))
+    return rows
+
+
+@lru_cache(maxsize=1)
 def _warnings() -> dict[Reason, pl.Expr]:
     """Rule → rows that are kept and flagged."""
     above, below = pl.col("high") * (1 + RANGE_TOLERANCE), pl.col("low") * (1 - RANGE_TOLERANCE)
@@ -171,9 +213,19 @@ def large_move(instrument: Instrument) -> pl.Expr:
 
 def count_reasons(bars: pl.DataFrame) -> dict[Reason, int]:
     """How many rows carry each reason code."""
-    return _counts(bars["reasons"].drop_nulls().str.split(",").explode(empty_as_null=True))
+    reasons = bars["reasons"]
+    if reasons.null_count() == reasons.len():
+        return {}
+    found: Counter[str] = Counter()
+    for codes, count in reasons.drop_nulls().value_counts().iter_rows():
+        for code in codes.split(","):
+            found[code] += count
+    return {Reason(code): found[code] for code in sorted(found)}  # type: ignore[call-arg]
 
 
-def _counts(reasons: pl.Series) -> dict[Reason, int]:
-    found = reasons.drop_nulls().value_counts().sort(reasons.name or "")
-    return {Reason(code): int(count) for code, count in found.iter_rows()}  # type: ignore[call-arg]
+def counts(reasons: pl.Series) -> dict[Reason, int]:
+    """How many rows have each reason; one code a row."""
+    if not reasons.len():
+        return {}
+    found = reasons.value_counts().iter_rows()
+    return {Reason(code): int(count) for code, count in sorted(found)}  # type: ignore[call-arg]

@@ -38,7 +38,10 @@ def latest_rows(chain: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
 
 
 def with_open_interest(chain: pl.DataFrame, counts: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
-    """Rows of `chains` with each contract's newest open interest known at `as_of`; their own stays where they have one.
+    """Rows of `chains` with each contract's newest open interest known at `as_of`; a row's own stays where it was out by then.
+
+    A row's own count that came out later gives way to an older one. Where there is none it stays as it is, with its moment, so
+    that whoever reads the row can tell that it was not known yet.
 
     Parameters
     ----------
@@ -49,9 +52,33 @@ def with_open_interest(chain: pl.DataFrame, counts: pl.DataFrame, as_of: datetim
     newest = known.unique("contract_id", keep="last", maintain_order=True).select(
         "contract_id", _count="open_interest", _known="available_at"
     )
-    own = pl.col("open_interest").is_not_null()
+    own = pl.col("open_interest").is_not_null() & (pl.coalesce("oi_available_at", "available_at") <= as_of)
+    none_known = pl.col("_count").is_null()
     joined = chain.join(newest, on="contract_id", how="left", maintain_order="left")
     return joined.with_columns(
-        open_interest=pl.when(own).then("open_interest").otherwise("_count"),
-        oi_available_at=pl.when(own).then("oi_available_at").otherwise("_known"),
+        open_interest=pl.when(own | none_known).then("open_interest").otherwise("_count"),
+        oi_available_at=pl.when(own | none_known).then("oi_available_at").otherwise("_known"),
     ).drop("_count", "_known")
+
+
+WHOLE = 0.5  # share of a day's contracts from which on the rows of one moment are a snapshot, and not the few that changed
+
+
+def newest_snapshot(chain: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+    """The newest snapshot known at `as_of`, of sources that give the whole chain at a time and of those that give changes.
+
+    The rows of the newest moment are the snapshot where they hold at least half of the contracts of the last 24 hours; else each
+    contract's last row of those hours is (see `latest_rows`): a dozen late rows are not the market.
+
+    Raises
+    ------
+    MissingData : no row is known then
+    """
+    known = chain.filter(pl.col("available_at") <= as_of)
+    if known.is_empty():
+        raise MissingData(f"expected a chain known at {as_of}, found none: {chain.height} rows came out later")
+    newest = pl.col("ts").max()
+    day = known.filter(pl.col("ts") > newest - pl.duration(hours=24))
+    rows = day.filter(pl.col("ts") == newest)
+    whole = rows["contract_id"].n_unique() >= WHOLE * day["contract_id"].n_unique()
+    return rows if whole else latest_rows(day, as_of)

@@ -17,6 +17,10 @@ from types import MappingProxyType
 from fieldcast.ground import InvalidInput, Reason
 
 NAMESPACES = ("liquidity", "regime", "sentiment", "dealer", "elasticity")
+STAMPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"dealer": ("sign_policy", "unit"), "elasticity": ("sign_policy", "units")}
+)
+"""Conventions without which the figures of an engine can be read in several ways."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +43,14 @@ class Reading:
     landmarks : name → price and since when it was known
     labels : name → a word out of `fields.vocabulary`, such as `regime` → `thin`
     reasons : quantity or label → why it is unknown; disjoint from both
-    conventions : name → how the figures are to be read (sign policy, unit, day count …); empty where nothing can be doubted
+    conventions : name → how the figures are to be read (sign policy, unit, day count …); empty where nothing can be doubted, and
+        never where the engine is one of STAMPS and has values
     simulated : True where any row behind it came out of a simulation
 
     Raises
     ------
-    InvalidInput : another namespace, a value that is not finite, a label that is no word of the vocabulary, or a name with both
-        a value and a reason
+    InvalidInput : another namespace, a value that is not finite, a label that is no word of the vocabulary, a name with both a
+        value and a reason, or values of an engine whose sign policy and unit are not stated
     """
 
     namespace: str
@@ -70,5 +75,11 @@ class Reading:
         both = sorted((self.values.keys() | self.labels.keys()) & self.reasons.keys())
         if both:
             raise InvalidInput(f"expected a value or a reason for each quantity, found both for {', '.join(both[:4])}")
+        unstamped = [name for name in STAMPS.get(self.namespace, ()) if not self.conventions.get(name, "").strip()]
+        if self.values and unstamped:
+            raise InvalidInput(
+                f"expected the conventions {' and '.join(STAMPS[self.namespace])} of a {self.namespace} reading, found none of "
+                f"{', '.join(unstamped)}: its figures can be read in several ways; state them"
+            )
         for name in ("values", "landmarks", "labels", "reasons", "conventions"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))

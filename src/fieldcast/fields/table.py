@@ -30,6 +30,17 @@ FIELD_REGISTRY: Mapping[str, FieldColumn] = MappingProxyType(
 TIMES = ("liquidity.swing_high_confirmed_at", "liquidity.swing_low_confirmed_at")
 """Stamps that stand beside them: ts of the bar at which the last swing was first known."""
 
+_INPUTS = {column.inputs for column in FIELD_REGISTRY.values()}
+_MISSING = {
+    "volume": Reason.VOLUME_NOT_REPORTED,
+    "high": Reason.CLOSE_ONLY,
+    "low": Reason.CLOSE_ONLY,
+    "open": Reason.CLOSE_ONLY,
+    "synthetic_open": Reason.OPEN_SYNTHETIC,
+}  # why a column is null where one of the rows it reads lacks this; the later ones prevail
+_CODES = (Reason.UNDEFINED, Reason.WARMING_UP, *dict.fromkeys(_MISSING.values()))
+_UNDEFINED, _WARMING_UP = 0, 1
+
 WARMUP = max(column.warmup for column in FIELD_REGISTRY.values())
 
 
@@ -61,30 +72,26 @@ def build_field_table(bars: pl.DataFrame, *, instrument: str | None = None) -> p
         bars = bars.filter(pl.col("instrument") == instrument)
     rows = rows_of(bars)
     values: dict[str, pl.Series] = {}
-    why: list[pl.Series] = []
+    why = _Reasons(rows)
+    runs = {inputs: known_run(*(getattr(rows, item) for item in inputs)) for inputs in _INPUTS}
     for block, engine in ENGINES.items():
         found = engine.compute(rows) if len(rows) else {}
         for column in engine.COLUMNS:
             name = column.name.removeprefix(f"{block}.")
-            array = found.get(name, np.full(len(rows), np.nan))
-            warm = known_run(*(getattr(rows, item) for item in column.inputs)) > column.warmup
-            array = np.where(warm, array, np.nan)
-            values[column.name] = pl.Series(column.name, array, dtype=pl.Float64).fill_nan(None)
+            warm = runs[column.inputs] > column.warmup
+            array = np.where(warm, found[name], np.nan) if name in found else np.full(len(rows), np.nan)
             if np.isinf(array).any():
                 row = int(np.flatnonzero(np.isinf(array))[0])
                 raise InvalidInput(f"expected finite {column.name}, found infinity at {rows.ts[row]}; check these bars")
             unknown = np.isnan(array)
+            values[column.name] = pl.Series(column.name, array, dtype=pl.Float64, nan_to_null=True)
             if unknown.any():
-                why.append(_reasons(column, rows, unknown, warm))
+                why.add(column, unknown, warm)
     stamps = {name: _confirmed_at(rows, values[name.replace("confirmed_at", "age")]) for name in TIMES}
-    reasons = pl.Series("reasons", [None] * len(rows), dtype=pl.String)
-    if why:
-        joined = pl.select(pl.concat_str(why, separator=",", ignore_nulls=True)).to_series()
-        reasons = pl.select(pl.when(joined == "").then(None).otherwise(joined)).to_series().alias("reasons")
     known_at = rows.available_at.to_physical().cast(pl.Int64)
     known_at = known_at.rolling_max(WARMUP + 1, min_samples=1).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     head = {"ts": rows.ts, "available_at": known_at, "close": pl.Series(rows.close, dtype=pl.Float64)}
-    return pl.DataFrame(head | values | stamps | {"reasons": reasons})
+    return pl.DataFrame(head | values | stamps | {"reasons": why.text()})
 
 
 def reasons_of(text: str | None) -> dict[str, Reason]:
@@ -95,29 +102,40 @@ def reasons_of(text: str | None) -> dict[str, Reason]:
     return {name: reason_codes([code])[0] for name, code in pairs}
 
 
-def _reasons(column: FieldColumn, rows: Rows, unknown: Flags, warm: Flags) -> pl.Series:
-    """`column:code` where the column is null: what was missing among the rows it reads, else why it has no value."""
-    codes = np.full(len(rows), Reason.UNDEFINED.value, dtype=object)
-    codes[~warm] = Reason.WARMING_UP.value
-    for item, code in (
-        ("volume", Reason.VOLUME_NOT_REPORTED),
-        ("high", Reason.CLOSE_ONLY),
-        ("low", Reason.CLOSE_ONLY),
-        ("open", Reason.CLOSE_ONLY),
-    ):
-        if item in column.inputs:
-            codes[_seen(np.isnan(getattr(rows, item)), column.warmup)] = code.value
-    if "open" in column.inputs:
-        codes[_seen(rows.synthetic_open, column.warmup)] = Reason.OPEN_SYNTHETIC.value
-    text = pl.Series("why", codes, dtype=pl.String)
-    return pl.select(pl.when(pl.Series(unknown)).then(f"{column.name}:" + text)).to_series().alias(column.name)
+class _Reasons:
+    """Collects `column:code` of every null: what was missing among the rows the column reads, else why it has no value.
 
+    Text is made for rows with a null alone, and nulls are few after the warm-up.
+    """
 
-def _seen(flags: Flags, back: int) -> Flags:
-    """Whether any of the last back + 1 rows is flagged."""
-    rows = np.arange(flags.size)
-    last = np.maximum.accumulate(np.where(flags, rows, -back - 1))
-    return rows - last <= back
+    def __init__(self, rows: Rows) -> None:
+        self.flags = {item: np.isnan(getattr(rows, item)) for item in ("volume", "high", "low", "open")}
+        self.flags["synthetic_open"] = rows.synthetic_open
+        self.seen: dict[tuple[str, int], Flags] = {}
+        self.parts: list[list[str]] = [[] for _ in range(len(rows))]
+
+    def add(self, column: FieldColumn, unknown: Flags, warm: Flags) -> None:
+        place = np.flatnonzero(unknown)
+        code = np.where(warm[place], _UNDEFINED, _WARMING_UP)
+        for item, reason in _MISSING.items():
+            if item.removeprefix("synthetic_") in column.inputs and self.flags[item].any():
+                code[self._seen(item, column.warmup)[place]] = _CODES.index(reason)
+        texts = [f"{column.name}:{reason.value}" for reason in _CODES]
+        for row, chosen in zip(place.tolist(), code.tolist(), strict=True):
+            self.parts[row].append(texts[chosen])
+
+    def _seen(self, item: str, back: int) -> Flags:
+        """Whether any of the last back + 1 rows is flagged."""
+        if (item, back) not in self.seen:
+            flags = self.flags[item]
+            rows = np.arange(flags.size)
+            last = np.maximum.accumulate(np.where(flags, rows, -back - 1))
+            self.seen[item, back] = rows - last <= back
+        return self.seen[item, back]
+
+    def text(self) -> pl.Series:
+        """(n,) the reasons of each row, joined by commas; null where there are none."""
+        return pl.Series("reasons", [",".join(part) or None for part in self.parts], dtype=pl.String)
 
 
 def _confirmed_at(rows: Rows, age: pl.Series) -> pl.Series:

@@ -32,7 +32,12 @@ Floats = NDArray[np.float64]
 # american_price(spot, strike, years, rate, dividend_yield, sigma, is_call) and the other way round for Black's
 Premium = Callable[[float, Floats, float, float, float, Floats, bool], Floats]
 
-START = 0.04  # rate at which the search for an American expiry's own rate starts; the answer does not depend on it
+START = 0.04  # rate at which the search for the first American expiry's own rate starts; the answer does not depend on it
+LOWEST_START = 0.01  # the false solution lies below zero
+SAME_FORWARD = 3e-7  # a forward that moves by less has settled
+INNER = 16  # evaluations of premiums at one rate
+HOPELESS = 2.0  # a rate whose raw interval is this much wider than allowed cannot become clear: the widening is at least a half
+APART = 1e-3  # least distance of the first two rates that are tried: their slope says how much the premiums feed back
 NODES = 14  # strikes an expiry and side at which American prices are computed
 PARITY, DEAMERICANISED, DIVIDENDS = "put-call parity", "put-call parity, de-Americanised", "dividend schedule"
 
@@ -343,36 +348,12 @@ def early_exercise_premium(
     A put is worth exercising early for the interest on its strike, a call for the dividends: without either the premium is 0.
     (With both rates below zero there can be a band of exercise; its worth is left out.)
     """
-    if (dividend_yield if is_call else rate) <= 0:
-        return np.zeros(np.shape(strike))
-    from fieldcast.pricing.american import american_price
-    from fieldcast.pricing.black76 import black76_price
+    strike, sigma = np.ascontiguousarray(strike, np.float64), np.ascontiguousarray(sigma, np.float64)
+    if (dividend_yield if is_call else rate) <= 0 or strike.size == 0:
+        return np.zeros(strike.shape)
+    from fieldcast.pricing.american import premium_over_strikes
 
-    forward, discount = spot * np.exp((rate - dividend_yield) * years), np.exp(-rate * years)
-    at, level = _nodes(np.asarray(strike, np.float64), np.asarray(sigma, np.float64))
-    held = np.asarray(black76_price(forward, at, years, discount, level, is_call))
-    early = np.asarray(american_price(spot, at, years, rate, dividend_yield, level, is_call))
-    gap = np.maximum(early - held, 0.0)
-    if len(at) == len(strike) and np.array_equal(at, strike):
-        return np.asarray(gap)
-    from scipy.interpolate import PchipInterpolator
-
-    return np.asarray(np.maximum(PchipInterpolator(at, gap)(strike), 0.0))
-
-
-def _nodes(strike: Floats, sigma: Floats) -> tuple[Floats, Floats]:
-    """Strikes at which premiums are computed; between them the premium is smooth (all of them where there are few).
-
-    The volatility of a node is the median of five strikes around it: one bad quote must not bend its neighbours.
-    """
-    if len(strike) <= NODES:
-        return strike, sigma
-    order = np.argsort(strike, kind="stable")
-    sorted_strike, sorted_sigma = strike[order], sigma[order]
-    _, first = np.unique(sorted_strike, return_index=True)
-    chosen = first[np.unique(np.linspace(0, len(first) - 1, NODES).round().astype(np.int64))]
-    window = np.clip(chosen[:, None] + np.arange(-2, 3), 0, len(strike) - 1)
-    return sorted_strike[chosen], np.median(sorted_sigma[window], axis=1)
+    return premium_over_strikes(spot, strike, years, rate, dividend_yield, sigma, is_call, NODES)
 
 
 def _deamericanised(
@@ -380,9 +361,22 @@ def _deamericanised(
 ) -> list[tuple[Forward, Pairs]]:
     """Take the right to exercise early off the quotes: each expiry at its own rate, else at that of its neighbours."""
     works = [_American(one, pairs, rules, premium) for one, pairs in done]
-    given = [one.rate if one.discount_source == "given" else None for one, _ in done]
-    fits = [work.settle() if rate is None else work.at_rate(rate) for work, rate in zip(works, given, strict=True)]
+    fits = [one for one, _ in done]
+    start = START
+    for place in sorted(range(len(done)), key=lambda k: -fits[k].years):  # long ones fix the rate best: others start from theirs
+        if fits[place].discount_source == "given":
+            fits[place] = works[place].at_rate(fits[place].rate)
+            continue
+        fits[place] = works[place].settle(start)
+        if fits[place].rate_high - fits[place].rate_low < 2 * rules.max_rate_width:
+            start = max(fits[place].rate, LOWEST_START)
+    if all(_unclear(fits, rules)):  # nobody to take a rate from
+        fits = [work.settle(START, hopeless=True) for work in works]
     unclear = _unclear(fits, rules)
+    sure = [one for one, doubtful in zip(fits, unclear, strict=True) if not doubtful]
+    # where others lie wholly above it, an interval that reaches zero is that of the false solution
+    false = [one.rate_low <= 0 and sum(other.rate_low > one.rate_high for other in sure) >= 2 for one in fits]
+    unclear = [doubtful or wrong for doubtful, wrong in zip(unclear, false, strict=True)]
     sure = [one for one, doubtful in zip(fits, unclear, strict=True) if not doubtful]
     result = []
     for work, one, doubtful in zip(works, fits, unclear, strict=True):
@@ -429,29 +423,53 @@ class _American:
         self.forward = fitted_line(self.pairs, value, discount).forward
         return value
 
+    def settled_value(self, rate: float) -> Floats:
+        """`value` once forward and premiums agree: repeated, and every second time run ahead as a geometric series would."""
+        last = 0.0
+        for _ in range(INNER):
+            before = self.forward
+            value = self.value(rate)
+            moved = self.forward - before
+            if abs(moved) < SAME_FORWARD * before:
+                break
+            if last:
+                ratio = min(0.9, max(-0.5, moved / last))
+                self.forward += moved * ratio / (1 - ratio)
+                last = 0.0
+            else:
+                last = moved
+        return value
+
     def at_rate(self, rate: float, source: str = "given") -> Forward:
         """The fit with a rate that is known from elsewhere."""
-        for _ in range(3):
-            value = self.value(rate)
+        value = self.settled_value(rate)
         return replace(_fitted(self.one, self.pairs, value, self.rules, rate, source), iterations=self.evaluations)
 
-    def settle(self) -> Forward:
-        """The fit at the rate that agrees with itself; an unbounded interval where there is none."""
+    def settle(self, start: float, hopeless: bool = False) -> Forward:
+        """The fit at the rate that agrees with itself; an unbounded interval where there is none.
+
+        Parameters
+        ----------
+        start : rate to start with, above zero; the first step is plain repetition, which cannot jump to the false solution
+        hopeless : go on even where the quotes cannot resolve the rate
+        """
         points: list[tuple[float, float]] = []
-        rate, slope = START, 0.0
-        fit = self.one
+        rate, slope = start, 0.0
         for _ in range(self.rules.iterations):
-            self.value(rate)  # twice: the second with volatilities and forward of the first
-            fit = _fitted(self.one, self.pairs, self.value(rate), self.rules, None)
+            fit = _fitted(self.one, self.pairs, self.settled_value(rate), self.rules, None)
             points.append((rate, fit.rate))
-            if not np.isfinite(fit.rate):
+            half = (fit.rate_high - fit.rate_low) / 2
+            if not np.isfinite(fit.rate) or (half > HOPELESS * self.rules.max_rate_width and not hopeless):
                 break
-            if abs(fit.rate - rate) < self.rules.tolerance + 0.02 * (fit.rate_high - fit.rate_low) * (1 - slope):
-                wider = 1 / max(0.05, 1 - slope)
-                low, high = fit.rate - wider * (fit.rate - fit.rate_low), fit.rate + wider * (fit.rate_high - fit.rate)
-                return replace(fit, rate_low=low, rate_high=high, iterations=self.evaluations)
             if len(points) > 1 and points[-1][0] != points[-2][0]:
                 slope = (points[-1][1] - points[-2][1]) / (points[-1][0] - points[-2][0])
                 slope = min(0.95, max(-1.0, slope))
-            rate = min(0.3, max(0.2 * rate, rate + (fit.rate - rate) / (1 - slope)))
+            if len(points) > 1 and abs(fit.rate - rate) < self.rules.tolerance + 0.04 * half * (1 - slope):
+                wider = 1 / max(0.05, 1 - slope)
+                low, high = fit.rate - wider * (fit.rate - fit.rate_low), fit.rate + wider * (fit.rate_high - fit.rate)
+                return replace(fit, rate_low=low, rate_high=high, iterations=self.evaluations)
+            step = (fit.rate - rate) / (1 - slope)
+            if len(points) == 1 and abs(step) < APART:
+                step = APART if step >= 0 else -APART
+            rate = min(0.3, max(0.2 * rate, rate + step))
         return replace(fit, rate_low=-np.inf, rate_high=np.inf, iterations=self.evaluations)

@@ -85,7 +85,8 @@ def walk_volatility(
 
     Regressors have to earn their place: a second log-HAR has them beside its own, and between two refits its sigma is used if,
     over all outcomes known by the first of them (a year of them at least), its mean QLIKE r^2 / sigma^2 + log sigma^2 was the
-    lower one. Where a regressor is not known, the plain sigma stands.
+    lower one. It is first fitted when a year of rows with every regressor has ended. Where a regressor is not known, the plain
+    sigma stands.
 
     Parameters
     ----------
@@ -102,8 +103,7 @@ def walk_volatility(
     path = LogHar().path(variance, daily_return, first=FIRST_VOLATILITY_FIT, horizon=horizon, refit=refit)
     sigma = path.sigma.copy()
     sigma[: path.first] = np.nan
-    known = np.flatnonzero(np.isfinite(regressors).all(axis=1)) if regressors is not None else np.empty(0, dtype=np.intp)
-    first = max(FIRST_VOLATILITY_FIT, int(known[0]) + YEAR) if known.size else len(variance)
+    first = _first_wide_fit(path.sigma, variance, daily_return, horizon, regressors) if regressors is not None else len(variance)
     if first >= len(variance):
         return sigma
     wide = LogHar().path(variance, daily_return, first=first, horizon=horizon, refit=refit, extra=regressors)
@@ -116,6 +116,28 @@ def walk_volatility(
             block = slice(row, row + refit)
             chosen[block] = np.where(np.isfinite(wide.sigma[block]), wide.sigma[block], sigma[block])
     return chosen
+
+
+def _first_wide_fit(sigma: Floats, variance: Floats, daily_return: Floats, horizon: int, regressors: Floats) -> int:
+    """First row by which enough rows with every regressor have seen their horizon end, at least `FIRST_VOLATILITY_FIT`.
+
+    Parameters
+    ----------
+    sigma : (n,) of the plain log-HAR, its in-sample rows too: known where its own regressors are
+
+    Returns
+    -------
+    int : n or more where there are never enough of them
+    """
+    complete = np.isfinite(sigma) & np.isfinite(regressors).all(axis=1)
+    for values in (variance, daily_return):         # a target is known where both of t+1..t+h are
+        ended = np.zeros(len(sigma), dtype=np.bool_)
+        if len(sigma) > horizon:
+            ended[:-horizon] = np.lib.stride_tricks.sliding_window_view(np.isfinite(values[1:]), horizon).all(axis=1)
+        complete &= ended
+    rows = np.flatnonzero(complete)
+    needed = max(YEAR, 2 * (4 + regressors.shape[1]))       # the log-HAR asks for two rows a coefficient
+    return max(FIRST_VOLATILITY_FIT, int(rows[needed - 1]) + horizon) if rows.size >= needed else len(sigma)
 
 
 def _qlike_rows(sigma: Floats, daily_return: Floats, horizon: int) -> Floats:

@@ -3,8 +3,8 @@
     gain in AUC        AUC(with) − AUC(without)
     gain in log loss   mean over rows of log loss(without) − log loss(with)
 
-Both with 90 % intervals of the stationary bootstrap over dates, the same draws for both sides. Rows on which either side has no odds,
-or the return is 0 or unknown, are left out of both: a part cannot gain by being silent.
+Both with 90 % intervals of the stationary bootstrap over dates, the same draws for both sides. Rows on which either side has
+no odds, or the return is 0 or unknown, are left out of both: a part cannot gain by being silent.
 """
 
 from __future__ import annotations

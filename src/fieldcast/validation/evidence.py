@@ -1,7 +1,8 @@
 """Evidence: a claim, the estimate and interval that carry it, and until when it may be relied on; rows of the ledger.
 
-`low` and `high` are the ends of a 90 % interval, so that each is a one-sided 95 % bound: with probability 95 % the truth lies above
-`low`. The ledger's column `data_span` holds instruments, first and last session and, where it is so, the word `simulated`:
+`low` and `high` are the ends of a 90 % interval, so that each is a one-sided 95 % bound: with probability 95 % the truth lies
+above `low`. The ledger's column `data_span` holds instruments, first and last session and, where it is so, the word
+`simulated`:
 
     XNAS:COMP 2005-01-03/2018-12-31            SIM:ONE,SIM:TWO 2020-01-02/2024-01-04 simulated
 
@@ -65,7 +66,9 @@ class Span:
             first, last = (date.fromisoformat(day) for day in parts[1].split("/"))
             return cls(tuple(parts[0].split(",")), first, last, len(parts) == 3)
         except (ValueError, InvalidInput) as error:
-            raise IntegrityError(f"expected a data span such as 'XNAS:COMP 2005-01-03/2018-12-31', found {text!r}: {error}") from None
+            raise IntegrityError(
+                f"expected a data span such as 'XNAS:COMP 2005-01-03/2018-12-31', found {text!r}: {error}"
+            ) from None
 
 
 @dataclass(frozen=True)

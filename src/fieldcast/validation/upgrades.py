@@ -1,19 +1,20 @@
 """Upgrades that stay off until an ablation has earned them.
 
-An upgrade is a part that could be used and costs something when it is wrong: it fits noise, or it reads data whose quality is doubtful.
-Each is off by default. An ablation scores the same walk with and without it; its figures go to the ledger as evidence, and the gate
-switches the upgrade on for an instrument where one of two clauses holds:
+An upgrade is a part that could be used and costs something when it is wrong: it fits noise, or it reads data whose quality is
+doubtful. Each is off by default. An ablation scores the same walk with and without it; its figures go to the ledger as
+evidence, and the gate switches the upgrade on for an instrument where one of two clauses holds:
 
     sharper      AUC of the sign gains more than .02, and the one-sided 95 % bound of the gain is above 0
     calibrated   the mean log loss falls, the one-sided 95 % bound of the fall is above 0, and the AUC is not lower
 
-both from at least 252 rows that are not simulated, of exactly the configuration that would be switched on. For each measure only the
-newest row counts, so that an upgrade can be lost as it was earned; evidence that has expired counts no longer, and evidence recorded
-after a moment is not known at it.
+both from at least 252 rows that are not simulated, of exactly the configuration that would be switched on. For each measure
+only the newest row counts, so that an upgrade can be lost as it was earned; evidence that has expired counts no longer, and
+evidence recorded after a moment is not known at it.
 
-The log loss stands for calibration because it is a proper score: no forecast can lower its expectation but by telling the odds better,
-while an ECE can be lowered by saying less. Source of the rule: the phi-nance ablation (keep a part if its out-of-sample AUC gains more
-than .02, or its calibration gains with AUC not lower), to which the bounds, the least n, the configuration and the expiry are added.
+The log loss stands for calibration because it is a proper score: no forecast can lower its expectation but by telling the odds
+better, while an ECE can be lowered by saying less. Source of the rule: the phi-nance ablation (keep a part if its out-of-
+sample AUC gains more than .02, or its calibration gains with AUC not lower), to which the bounds, the least n, the
+configuration and the expiry are added.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from fieldcast.ground import InvalidInput, Reason, digest, utc
+from fieldcast.ground import Reason, digest, utc
 from fieldcast.validation.evidence import EvidenceRow, load_evidence
 
 AUC_GAIN = 0.02
@@ -86,8 +87,8 @@ INTRADAY_DEALER = Upgrade(
 )
 HMM_REGIME = Upgrade(
     "hmm_regime",
-    "the regime field carries the odds of hidden states under parameters fitted before the moment",
-    {"model": "hidden Markov, normal, diagonal", "states": [2, 3, 4], "chosen by": "bic", "filter": "forward"},
+    "the regime field carries odds of hidden states and of a recent change, under parameters fitted before the moment",
+    {"model": "hidden Markov, normal, diagonal", "states": [2, 3, 4], "chosen by": "bic", "change points": "normal-gamma"},
 )
 PRINT_STREAM = Upgrade(
     "print_stream",
@@ -193,14 +194,3 @@ def load_verdicts(session: Session, instrument: str, as_of: datetime) -> Mapping
     claims = [claim for upgrade in UPGRADES.values() for claim in upgrade.claims]
     rows = load_evidence(session, claims, as_of)
     return MappingProxyType({name: earned(upgrade, rows, as_of, instrument=instrument) for name, upgrade in UPGRADES.items()})
-
-
-def require(verdict: UpgradeVerdict) -> None:
-    """Refuse to go on with an upgrade that has not been earned.
-
-    Raises
-    ------
-    InvalidInput : it has not, with the reason
-    """
-    if not verdict.enabled:
-        raise InvalidInput(f"expected an earned upgrade, found: {verdict.text}; run its ablation")

@@ -9,12 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fieldcast.workflows.ablations import Ablation, ablate_regime
     from fieldcast.workflows.cycles import run_cycle
     from fieldcast.workflows.data import check_data, compact_data, list_data, list_formats, show_data, verify_data
     from fieldcast.workflows.demonstration import Demo, demo
     from fieldcast.workflows.diagnosis import Diagnosis, doctor
     from fieldcast.workflows.experiment import Experiment, load_experiment
-    from fieldcast.workflows.fields import FieldsRead, field_map, read_fields
+    from fieldcast.workflows.fields import FieldsRead, field_map, read_fields, usable_fields
     from fieldcast.workflows.holdouts import holdout
     from fieldcast.workflows.imports import import_bundled, import_data
     from fieldcast.workflows.look import project, verify_audit
@@ -27,26 +28,31 @@ if TYPE_CHECKING:
     from fieldcast.workflows.text_scores import TextsScored, score_texts
     from fieldcast.workflows.training import HeadlineTrained, train_headline
     from fieldcast.workflows.universes import check_universe
+    from fieldcast.workflows.upgrades import RegimeTrained, fit_regime
     from fieldcast.workflows.validation import validate
     from fieldcast.workflows.workspace import Workspace, open_workspace
 
 _HOMES = {
+    "Ablation": "ablations",
     "Demo": "demonstration",
     "Diagnosis": "diagnosis",
     "Experiment": "experiment",
     "FieldsRead": "fields",
     "HeadlineTrained": "training",
     "InstrumentValidation": "results",
+    "RegimeTrained": "upgrades",
     "ReportInput": "reports",
     "TextsScored": "text_scores",
     "Validation": "results",
     "Workspace": "workspace",
+    "ablate_regime": "ablations",
     "check_data": "data",
     "check_universe": "universes",
     "compact_data": "data",
     "demo": "demonstration",
     "doctor": "diagnosis",
     "field_map": "fields",
+    "fit_regime": "upgrades",
     "gate_study": "studies",
     "holdout": "holdouts",
     "import_bundled": "imports",
@@ -65,6 +71,7 @@ _HOMES = {
     "show_data": "data",
     "simulate_data": "simulations",
     "train_headline": "training",
+    "usable_fields": "fields",
     "validate": "validation",
     "verify_audit": "look",
     "verify_data": "data",
@@ -72,22 +79,26 @@ _HOMES = {
 }
 
 __all__ = [
+    "Ablation",
     "Demo",
     "Diagnosis",
     "Experiment",
     "FieldsRead",
     "HeadlineTrained",
     "InstrumentValidation",
+    "RegimeTrained",
     "ReportInput",
     "TextsScored",
     "Validation",
     "Workspace",
+    "ablate_regime",
     "check_data",
     "check_universe",
     "compact_data",
     "demo",
     "doctor",
     "field_map",
+    "fit_regime",
     "gate_study",
     "holdout",
     "import_bundled",
@@ -106,6 +117,7 @@ __all__ = [
     "show_data",
     "simulate_data",
     "train_headline",
+    "usable_fields",
     "validate",
     "verify_audit",
     "verify_data",

@@ -8,7 +8,7 @@ chain whose quotes are all refused) is absent too, and the engine's own words st
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,8 +17,9 @@ import polars as pl
 
 from fieldcast.data import load_instrument
 from fieldcast.fields import FieldMap, Reading, build_field_table
-from fieldcast.fields.books import BookField, book_field
-from fieldcast.fields.dealer import POLICIES, DealerField, dealer_field
+from fieldcast.fields.books import BookField, BookSettings, Ladders, book_field
+from fieldcast.fields.chain_rows import with_open_interest
+from fieldcast.fields.dealer import DealerField, dealer_field
 from fieldcast.fields.elasticity import ElasticityField, elasticity_field
 from fieldcast.fields.liquidity import LiquidityField, SessionLiquidity, interpret, session_liquidity, short_pressure
 from fieldcast.fields.priced_chain import PricedChain
@@ -26,13 +27,18 @@ from fieldcast.fields.pricing_chain import ChainRules, price_chain
 from fieldcast.fields.regime import RegimeField, regime_field
 from fieldcast.fields.sentiment import TABLE, SentimentField, SentimentRules, sentiment_field
 from fieldcast.ground import InvalidInput, MissingData, Reason, Shown, utc
-from fieldcast.market import DAILY, DECISION_DELAY, Instrument, Kind
+from fieldcast.market import DAILY, DECISION_DELAY, Instrument, Kind, sessions
 from fieldcast.workflows.cycles import not_in_the_future
+from fieldcast.workflows.upgrades import AUTO, SIGNS, EarnedParts
 from fieldcast.workflows.workspace import Workspace
 
 INTRADAY = ("bars/1m", "bars/5m", "bars/15m", "bars/30m", "bars/1h")
 SESSIONS_BACK = timedelta(days=35)  # of intraday bars: the composite profile and the usual volume by time of day
 BOOK_BACK = timedelta(days=1)
+BOOK = BookSettings(quote_lag_seconds=0.05, oldest_seconds=60.0)  # streams stamped at receipt show the quote before its trade
+COUNTS_BACK = timedelta(days=10)
+OLDEST_BARS = 5  # sessions
+NEAR = 0.005  # of the chain's price, within which a book is of the same market at the same time
 VOLUME_DAYS = 20
 Found = TypeVar("Found")
 
@@ -78,9 +84,10 @@ def read_fields(
     *,
     as_of: datetime | None = None,
     vix: str | None = None,
-    sign: str = "naive",
+    sign: str = AUTO,
     datasets: Mapping[str, str] | None = None,
     plot: Path | None = None,
+    earned_only: bool = False,
 ) -> FieldsRead:
     """Every field of an instrument at a moment.
 
@@ -88,9 +95,10 @@ def read_fields(
     ----------
     as_of : time with its zone; None = the newest moment at which a decision on its daily bars (or its chain) is made
     vix : id of the VIX series for the regime; None = the one in the store whose symbol is VIX, if there is just one
-    sign : who holds the options, one of `fields.dealer.POLICIES`
+    sign : who holds the options, one of `upgrades.SIGNS`: `auto` takes the option prints where they are earned, else `naive`
     datasets : table → dataset, where the instrument stands in several
     plot : write the page of charts to this HTML file, self-contained
+    earned_only : leave out what no ablation has earned yet, instead of showing it with a mark; for whatever feeds a model
 
     Raises
     ------
@@ -98,16 +106,16 @@ def read_fields(
     InvalidInput : `as_of` lies ahead, or there is no such sign policy
     """
     not_in_the_future(workspace, as_of)
-    if sign not in POLICIES:
-        raise InvalidInput(f"expected a sign policy out of {', '.join(POLICIES)}, found {sign!r}")
+    if sign not in SIGNS:
+        raise InvalidInput(f"expected a sign policy out of {', '.join(SIGNS)}, found {sign!r}")
     source = _Source(workspace, load_instrument(workspace.ledger, instrument), dict(datasets or {}))
     moment = source.newest() if as_of is None else utc(as_of)
-    found = _read(source, moment, vix, sign)
+    found = _read(source, moment, vix, sign, EarnedParts(workspace, source.instrument, moment, earned_only=earned_only))
     if plot is not None:
         from fieldcast.workflows.fields_page import write_fields_page
 
         write_fields_page(found, plot)
-        found = FieldsRead(**{**vars(found), "plot": plot})
+        found = replace(found, plot=plot)
     return found
 
 
@@ -116,49 +124,68 @@ def field_map(workspace: Workspace, instrument: str, *, as_of: datetime | None =
     return read_fields(workspace, instrument, as_of=as_of).map
 
 
-def _read(source: _Source, as_of: datetime, vix: str | None, sign: str) -> FieldsRead:
+def usable_fields(workspace: Workspace, instrument: str, *, as_of: datetime | None = None) -> FieldMap:
+    """The field map as a model may use it: nothing in it that no ablation has earned."""
+    return read_fields(workspace, instrument, as_of=as_of, earned_only=True).map
+
+
+def _read(source: _Source, as_of: datetime, vix: str | None, sign: str, earned: EarnedParts) -> FieldsRead:
     notes: dict[str, str] = {}
 
     def attempt(engine: str, read: Callable[[], Found]) -> Found | None:
         """What an engine finds, or None and its own words why it finds nothing in what is there."""
         try:
             return read()
-        except MissingData as error:
+        except (MissingData, InvalidInput) as error:
             notes[engine] = str(error)
             return None
 
-    bars, minutes = source.rows(DAILY, as_of), source.minutes(as_of)
-    chains, depth, short = source.snapshot("chains", as_of), source.recent("depth", as_of), source.rows("short_volume", as_of)
+    bars, minutes = source.daily(as_of, notes), source.minutes(as_of)
+    chains, without = earned.chain(source.chains(as_of))
+    depth, short = source.recent("depth", as_of), source.rows("short_volume", as_of)
     absent: dict[str, Reason] = {}
-    chain = None if chains is None else attempt("dealer", lambda: price_chain(chains, as_of))
-    dealer = None if chain is None else attempt("dealer", lambda: dealer_field(chain, sign=POLICIES[sign]))
+    rules = ChainRules(spot="parity") if source.instrument.kind is Kind.INDEX else ChainRules()
+    chain = None if chains is None else attempt("dealer", lambda: price_chain(chains, as_of, rules=rules))
+    policy = earned.policy(sign, chain)
+    dealer = None if chain is None else attempt("dealer", lambda: dealer_field(chain, sign=policy))
     prints, quotes = source.recent("trades", as_of), source.recent("quotes", as_of)
-    book = None if depth is None else book_field(depth, as_of, trades=prints, quotes=quotes)
+    told = {"trades": prints, "quotes": quotes}
+    book = None if depth is None else attempt("book", lambda: book_field(depth, as_of, **told, settings=BOOK))
     volume = _usual_volume(bars, source.instrument)
-    ladders = None if book is None or book.book is None or book.book.reason is not None else book.book
+    ladders = None if book is None or chain is None else _same_market(book, chain, notes)
     elasticity = (
         None
         if chain is None
-        else attempt("elasticity", lambda: elasticity_field(chain, POLICIES[sign], depth=ladders, daily_volume=volume))
+        else attempt("elasticity", lambda: elasticity_field(chain, policy, depth=ladders, daily_volume=volume))
     )
     session = None if minutes is None else attempt("session", lambda: session_liquidity(minutes, source.instrument, as_of))
     for name, part, rows in (("dealer", dealer, chains), ("elasticity", elasticity, chains)):
         if part is None:
-            absent[name] = Reason.NO_DATA if rows is None else _why_unread(rows, as_of)
-    readings: list[Reading] = [part.reading() for part in (dealer, elasticity) if part is not None]
+            absent[name] = source.why_none("chains", without) if rows is None else Reason.UNDEFINED
+    readings = [_with_spot(earned.marked(part.reading()), rules) for part in (dealer, elasticity) if part is not None]
     row: Mapping[str, float] = {}
     mood: Mapping[str, float] = {}
     regime = None
     if bars is None:
-        absent |= dict.fromkeys(("liquidity.daily", "regime.daily", "sentiment.daily"), Reason.NO_DATA)
+        why = source.why_none(DAILY, Reason.NO_DATA)
+        absent |= dict.fromkeys(("liquidity.daily", "regime.daily", "sentiment.daily"), why)
     else:
         table = build_field_table(bars)
         plain = FieldMap.at(source.instrument.id, as_of, table)
         row, mood = plain.liquidity, plain.sentiment
         gamma = None if dealer is None else dealer.gex
+        rates, made_up = source.vix(vix, as_of)
         regime = regime_field(
-            plain.regime, bars, as_of, calendar=source.instrument.calendar, vix=source.vix(vix, as_of), dealer_gamma=gamma
+            plain.regime,
+            bars,
+            as_of,
+            calendar=source.instrument.calendar,
+            vix=rates,
+            dealer_gamma=gamma,
+            hmm=earned.hmm(),
+            change=earned.change(),
         )
+        source.simulated = source.simulated or made_up
         readings.append(regime.reading())
     pressure = None if short is None else short_pressure(short, bars, as_of, simulated=source.simulated)
     liquidity = interpret(row, as_of, session=session, book=None if book is None else book.reading(), short=pressure)
@@ -175,10 +202,24 @@ def _read(source: _Source, as_of: datetime, vix: str | None, sign: str) -> Field
     )  # fmt: skip
 
 
-def _why_unread(chains: pl.DataFrame, as_of: datetime) -> Reason:
-    """Why a chain that is there gave nothing: it is too old, or none of it can be used (the note says what is wrong)."""
-    oldest = ChainRules().oldest
-    return Reason.STALE if oldest is not None and as_of - chains["ts"][0] > oldest else Reason.UNDEFINED
+def _same_market(book: BookField, chain: PricedChain, notes: dict[str, str]) -> Ladders | None:
+    """The book for the elasticity, where it stands around the chain's price: the two may have been taken at different times."""
+    if book.book is None or book.book.reason is not None:
+        return None
+    away = book.book.mid / chain.spot - 1.0
+    if abs(away) <= NEAR:
+        return book.book
+    notes["elasticity, the book"] = (
+        f"expected a book within {NEAR:.1%} of the chain's price {chain.spot:,.6g}, found one around {book.book.mid:,.6g} "
+        f"({away:+.1%}); the dealers' part stands alone"
+    )
+    return None
+
+
+def _with_spot(reading: Reading, rules: ChainRules) -> Reading:
+    """Stamp where the spot came from."""
+    words = {"stated": "as the chain states it", "parity": "by put-call parity: a stated index is often older than the quotes"}
+    return replace(reading, conventions={**reading.conventions, "spot": words[rules.spot]})
 
 
 def _without_bars(
@@ -194,7 +235,7 @@ def _without_bars(
     """The map of an instrument without daily bars; its price is that of the chain, the session or the book, in this order."""
     if chain is not None:
         ts, price = chain.ts, chain.spot
-    elif session is not None:
+    elif session is not None and session.developing.height:
         ts, price = session.developing["ts"][-1], session.developing["close"][-1]
     elif book is not None and book.available_at is not None and "mid" in book.figures:
         ts, price = book.available_at, book.figures["mid"]
@@ -220,10 +261,10 @@ class _Source:
 
     def __init__(self, workspace: Workspace, instrument: Instrument, datasets: dict[str, str]) -> None:
         self.workspace, self.instrument, self.datasets = workspace, instrument, datasets
-        everything = workspace.store.datasets()
+        self._everything = everything = workspace.store.datasets()
         self.held = everything.filter(pl.col("instrument") == instrument.id)
         self.simulated = instrument.simulated or bool(self.held["simulated"].any())
-        self._vix = everything.filter((pl.col("table") == DAILY) & pl.col("instrument").str.contains(r":\^?VIX$"))["instrument"]
+        self._vix = everything.filter((pl.col("table") == DAILY) & pl.col("instrument").str.contains(r":\^?VIX$"))
 
     def rows(self, table: str, as_of: datetime, back: timedelta | None = None) -> pl.DataFrame | None:
         """Rows known at `as_of` (of the last `back`); None where there are none."""
@@ -235,25 +276,51 @@ class _Source:
         )
         return None if found.is_empty() else found
 
+    def daily(self, as_of: datetime, notes: dict[str, str]) -> pl.DataFrame | None:
+        """Daily bars, unless the newest is older than five sessions: what they say is history then, and no field of now."""
+        bars = self.rows(DAILY, as_of)
+        if bars is None:
+            return None
+        ended = sessions(self.instrument.calendar).filter(pl.col("close") > bars["ts"][-1], pl.col("as_of") <= as_of).height
+        if ended <= OLDEST_BARS:
+            return bars
+        notes["daily bars"] = (
+            f"expected a bar of the last {OLDEST_BARS} sessions at {as_of:%Y-%m-%d %H:%M} UTC, found the newest of "
+            f"{bars['ts'][-1]:%Y-%m-%d}, {ended} sessions before; choose an earlier --as-of, or import newer bars"
+        )
+        return None
+
+    def chains(self, as_of: datetime) -> pl.DataFrame | None:
+        """Every snapshot of the last days, with the open interest that the store keeps apart."""
+        rows = self.rows("chains", as_of, ChainRules().oldest)
+        counts = None if rows is None else self.rows("open_interest", as_of, COUNTS_BACK)
+        return rows if rows is None or counts is None else with_open_interest(rows, counts, as_of)
+
+    def why_none(self, table: str, otherwise: Reason) -> Reason:
+        """Stale, where the table holds only what is too old."""
+        return Reason.STALE if otherwise is Reason.NO_DATA and table in set(self.held["table"]) else otherwise
+
     def recent(self, table: str, as_of: datetime) -> pl.DataFrame | None:
-        """Rows of the day before `as_of`."""
+        """Rows since the day before `as_of`."""
         return self.rows(table, as_of, BOOK_BACK)
 
-    def snapshot(self, table: str, as_of: datetime) -> pl.DataFrame | None:
-        """Rows of the newest snapshot known at `as_of`."""
-        rows = self.rows(table, as_of)
-        return None if rows is None else rows.filter(pl.col("ts") == pl.col("ts").max())
-
     def minutes(self, as_of: datetime) -> pl.DataFrame | None:
-        """The finest intraday bars that are stored."""
-        held = set(self.held["table"])
-        finest = next((table for table in INTRADAY if table in held), None)
-        return None if finest is None else self.rows(finest, as_of, SESSIONS_BACK)
+        """The finest intraday bars that are known then."""
+        found = (self.rows(table, as_of, SESSIONS_BACK) for table in INTRADAY)
+        return next((rows for rows in found if rows is not None), None)
 
-    def vix(self, wanted: str | None, as_of: datetime) -> pl.DataFrame | None:
-        """Bars of the VIX: the series that was named, else the only one there is."""
-        name = wanted or (self._vix[0] if self._vix.n_unique() == 1 else None)
-        return None if name is None else self.workspace.store.read(name, as_of=as_of, last=as_of.date())
+    def vix(self, wanted: str | None, as_of: datetime) -> tuple[pl.DataFrame | None, bool]:
+        """Bars of the VIX (the series that was named, else the only one there is), and whether they are simulated.
+
+        A simulated series is never chosen for a real instrument; one that is named marks the whole map.
+        """
+        real = self._vix if self.simulated else self._vix.filter(~pl.col("simulated"))
+        names = real["instrument"].unique().to_list()
+        name = wanted or (names[0] if len(names) == 1 else None)
+        if name is None:
+            return None, False
+        made_up = bool(self._everything.filter(pl.col("instrument") == name)["simulated"].any())
+        return self.workspace.store.read(name, as_of=as_of, last=as_of.date()), made_up
 
     def newest(self) -> datetime:
         """The newest moment at which a decision can be made on what is stored.

@@ -83,7 +83,7 @@ def _sections(found: FieldsRead, figures: Figures) -> Iterator[tuple[str, str, H
         yield "This session", "Candles beside the volume done at each price; VWAP with its bands.", _session(found, figures)
     daily = _daily(found, figures)
     if daily is not None:
-        yield f"The last {WINDOW} sessions", "Where volume was done, and the levels that the field map keeps.", daily
+        yield "The last sessions", "Where volume was done, and the levels that the field map keeps.", daily
     if found.book is not None and found.book.book is not None and found.book.book.reason is None:
         yield (
             "Order book",
@@ -160,7 +160,7 @@ def _daily(found: FieldsRead, figures: Figures) -> Html | None:
         return None
     if not float(bars["volume"].sum()) > 0:
         return None
-    chart = _profiled(found, bars, profile_of(bars), {}, f"{WINDOW} sessions to {found.map.ts:%Y-%m-%d}")
+    chart = _profiled(found, bars, profile_of(bars), {}, f"{bars.height} sessions to {found.map.ts:%Y-%m-%d}")
     return figures.place(chart, "Daily candles beside their volume profile")
 
 
@@ -191,9 +191,8 @@ def _book(found: FieldsRead, figures: Figures, currency: str, simulated: bool) -
 
 
 def _regime(found: FieldsRead, figures: Figures, currency: str, simulated: bool) -> Html:
-    ribbon = plots.regime_ribbon(
-        build_field_table(found.bars).tail(RIBBON), title=f"Regime, {RIBBON} sessions", currency=currency, simulated=simulated
-    )
+    table = build_field_table(found.bars).tail(RIBBON)
+    ribbon = plots.regime_ribbon(table, title=f"Regime, {table.height} sessions", currency=currency, simulated=simulated)
     return figures.place(ribbon, "Price and the four regime memberships over time")
 
 

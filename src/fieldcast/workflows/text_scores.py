@@ -164,9 +164,7 @@ def _batches(rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
     return (rows.slice(first, _BATCH) for first in range(0, rows.height, _BATCH))
 
 
-def _scored(
-    texts: pl.DataFrame, about: str, whose: str, kind: str, scorer: TextScorer, now: datetime | None
-) -> pl.DataFrame:
+def _scored(texts: pl.DataFrame, about: str, whose: str, kind: str, scorer: TextScorer, now: datetime | None) -> pl.DataFrame:
     """Rows of `text_scores`; `now` = None leaves the texts' own moments and says that they are assumed."""
     found = scorer.score(texts["text"].to_list())
     rows = texts.with_columns(

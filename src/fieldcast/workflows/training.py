@@ -65,9 +65,7 @@ class HeadlineTrained(Shown):
             "near_duplicates": self.near_duplicates,
             "out_of_fold": asdict(self.out_of_fold),
             "lexicon": asdict(self.lexicon),
-            "transfer": {
-                name: {who: asdict(found) for who, found in parts.items()} for name, parts in self.transfer.items()
-            },
+            "transfer": {name: {who: asdict(found) for who, found in parts.items()} for name, parts in self.transfer.items()},
             "note": self.note,
         }
 

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from fieldcast.data import MemoryStore
+from fieldcast.data._reading import as_number
 from fieldcast.data.formats import Options
 from fieldcast.data.importing import SourceReport, import_source
 from fieldcast.ground import ConflictError, InvalidInput, Reason
@@ -304,6 +305,33 @@ def test_commas_between_thousands_are_read_where_nothing_else_can_be_meant(bring
 def test_a_comma_that_may_be_a_decimal_one_is_refused_with_its_column(bring, price, found):
     with pytest.raises(InvalidInput, match=f"in the column open, found {found}, whose comma"):
         bring(_priced(price, price))
+
+
+@pytest.mark.parametrize("cell", ["1,5", "1,234", "1.234,5"])
+def test_one_doubtful_comma_in_a_long_column_costs_its_row_alone(bring, cell):
+    lines = bars(OPEN, 300)
+    lines[7] = lines[7].replace(",100,", f',"{cell}",', 1)
+    report, store = bring(text(lines))
+    assert (report.rows_kept, sum(report.removed.values())) == (299, 1)
+    assert report.quarantine["row"].to_list() == [7]
+    assert OPEN + timedelta(minutes=8) not in store.read("ARCX:SPY", table="bars/1m")["ts"].to_list()
+
+
+@pytest.mark.parametrize(("doubtful", "refused"), [(5, False), (6, True)])
+def test_doubtful_commas_are_refused_where_they_are_more_than_one_cell_in_twenty(doubtful, refused):
+    column = pl.Series("open", ["1,5"] * doubtful + ["2.5"] * (100 - doubtful) + [""] * 50)
+    if refused:
+        with pytest.raises(InvalidInput, match="in the column open, found 1,5, whose comma"):
+            as_number(column)
+    else:
+        assert as_number(column).to_list() == [None] * doubtful + [2.5] * (100 - doubtful) + [None] * 50
+
+
+def test_a_doubtful_cell_among_sure_thousands_leaves_them_readable():
+    """One cell each way proves nothing: then every comma is in doubt."""
+    sure = ["1,234.5"] * 30 + ["1,235"] * 10 + ["7"] * 60
+    assert as_number(pl.Series("c", [*sure, "1,5"])).to_list() == [1234.5] * 30 + [1235.0] * 10 + [7.0] * 60 + [None]
+    assert as_number(pl.Series("c", ["1,234.5", "1,5", "1,235", *["7"] * 97])).to_list() == [None] * 3 + [7.0] * 97
 
 
 def test_text_with_a_comma_is_no_number_and_costs_its_row_alone(bring):

@@ -69,6 +69,40 @@ def test_the_roots_are_those_of_another_root_finder(make_priced):
     np.testing.assert_allclose(gamma_field(dealer_sign(chain)).flips, expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize("places", [2, 3, 6, 41, 101, 201, 333, 1_000, None])
+def test_a_root_that_no_line_reaches_does_not_depend_on_the_grid(make_priced, places):
+    """Call 95 and put 105, ten minutes left: both are further than twelve deviations from 99.87, where they balance.
+
+    By hand, with one s: |d1| alike, ln(x/95) + s²/2 = −ln(x/105) − s²/2, so x = √(95 · 105) e^(−s²/2) = 99.8749.
+    """
+    chain = make_priced([95.0, 105.0], 0.2, 10 / 1440, [True, False])
+    spots = None if places is None else np.linspace(95.0, 105.0, places)
+    found = gamma_field(dealer_sign(chain), spots)
+    s = 0.2 * np.sqrt(10 / 1440 / 365)
+    assert found.flips == pytest.approx([np.sqrt(95.0 * 105.0) * np.exp(-0.5 * s**2)], rel=1e-9)
+    assert found.flips[0] == pytest.approx(99.8749, abs=5e-5)
+    assert found.rising == (False,)
+
+
+def test_a_root_in_a_dead_zone_is_that_of_another_arithmetic(make_priced):
+    """Unequal volatilities and sizes, in decimal arithmetic of sixty digits."""
+    from decimal import Decimal, localcontext
+
+    chain = make_priced([95.0, 105.0], [0.15, 0.35], 15 / 1440, [False, True], [300.0, 7_000.0])
+    (root,) = gamma_field(dealer_sign(chain)).flips
+    with localcontext(prec=60):
+
+        def net(x):
+            total = Decimal(0)
+            for strike, sigma, units in zip(chain.strike, chain.sigma, (-300, 7_000), strict=True):
+                s = Decimal(float(sigma)) * Decimal(float(chain.years[0])).sqrt()
+                d1 = (Decimal(x) / Decimal(float(strike))).ln() / s + s / 2
+                total += units * (-d1 * d1 / 2).exp() / s
+            return total
+
+        assert net(root * (1 - 1e-9)) < 0 < net(root * (1 + 1e-9))
+
+
 def test_a_book_on_one_side_has_no_flip(make_priced):
     assert gamma_field(dealer_sign(two_legs(make_priced), ALL_SHORT)).flips == ()
     calls = gamma_field(dealer_sign(make_priced([95.0, 100.0, 105.0])))

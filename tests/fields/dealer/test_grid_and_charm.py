@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fieldcast.fields.dealer import Clock, charm_decay, charm_field, dealer_sign, greek_field_mapper
+from fieldcast.fields.dealer import Clock, charm_decay, charm_field, dealer_field, dealer_sign, greek_field_mapper
 from fieldcast.fields.dealer.clock import next_close, next_open, session_minutes
 from fieldcast.ground import InvalidInput, MissingData
 from fieldcast.pricing import bsm_greeks
@@ -143,7 +143,7 @@ def test_buckets_share_the_book_and_the_weekend_lies_between_close_and_open(make
 
 
 def test_zero_dte_is_what_ends_by_the_close(make_priced):
-    days = np.array([60.0, 61.0, 3 * 1440.0]) / 1440
+    days = np.array([60.0, 65.5 * 60.0, 3 * 1440.0]) / 1440  # the close, Monday's open, Monday afternoon
     found = charm_decay(dealer_sign(make_priced([100.0, 100.0, 100.0], 0.2, days, as_of=FRIDAY))).by_bucket
     assert found.select("bucket", "lines").rows() == [("0DTE", 1), ("to 7 d", 2)]
     assert found["overnight"][0] == 0.0
@@ -170,3 +170,54 @@ def test_session_minutes_count_half_days_and_no_holidays():
     assert next_open(datetime(2025, 11, 26, 22, tzinfo=UTC)) == datetime(2025, 11, 28, 14, 30, tzinfo=UTC)
     with pytest.raises(MissingData, match="found none"):
         next_open(datetime(2290, 1, 1, tzinfo=UTC))
+
+
+def test_after_the_close_the_night_comes_first_and_then_the_next_session(make_priced):
+    """Friday 21:30, the hour at which the daily decision is made: the weekend, then Monday from its open to its close."""
+    friday = FRIDAY + timedelta(minutes=90)
+    book = a_book(make_priced, as_of=friday)
+    found = charm_decay(book)
+    opens, closes = datetime(2026, 3, 9, 13, 30, tzinfo=UTC), datetime(2026, 3, 9, 20, tzinfo=UTC)
+    assert (found.reopen, found.close, found.session_on) == (opens, closes, False)
+    assert found.closed_hours == 64.0
+    later = [(moment - friday) / timedelta(minutes=1) for moment in (opens, closes)]
+    dex = greek_field_mapper(book, [99.0, 100.0], minutes=[0.0, *later], settled="delta").dex[1, 0]
+    assert found.overnight == pytest.approx(dex[1] - dex[0], abs=1e-3)
+    # what had ended before the open (1.25 days) is settled by then and does not drift on
+    assert found.to_close == pytest.approx(dex[2] - dex[1], abs=1e-3)
+    assert charm_field(book).drift[-1] == pytest.approx(found.overnight + found.to_close, rel=1e-9)
+
+
+def test_zero_dte_is_of_the_session_that_is_on_and_of_none_while_it_is_closed(make_priced):
+    def buckets(as_of, moment, **more):
+        days = (moment - as_of) / timedelta(days=1)
+        return charm_decay(dealer_sign(make_priced(100.0, 0.2, days, as_of=as_of), **more)).by_bucket["bucket"].to_list()
+
+    monday_close = datetime(2026, 3, 9, 20, tzinfo=UTC)
+    assert buckets(FRIDAY + timedelta(minutes=90), monday_close) == ["to 7 d"]  # the next session's is not today's
+    assert buckets(monday_close - timedelta(hours=1), monday_close) == ["0DTE"]
+    assert buckets(monday_close - timedelta(hours=1), monday_close + timedelta(minutes=15)) == ["0DTE"]  # it trades on to 16:15
+    assert buckets(FRIDAY, datetime(2026, 3, 9, 13, 30, tzinfo=UTC)) == ["to 7 d"]  # AM-settled at the next open
+    assert buckets(monday_close, monday_close + timedelta(hours=24)) == ["to 7 d"]  # the close itself: closed
+
+
+def test_the_calendar_of_the_sessions_is_a_convention(make_priced):
+    """A crypto chain on a Saturday: its session is the UTC day, which neither opens nor closes."""
+    saturday = datetime(2026, 3, 7, 6, tzinfo=UTC)
+    chain = make_priced([100.0, 100.0, 100.0], 0.6, [2 / 24, 18 / 24, 26 / 24], as_of=saturday)  # 08:00, midnight, 08:00
+    book = dealer_sign(chain, calendar="24/7")
+    found = charm_decay(book)
+    assert found.by_bucket.select("bucket", "lines").rows() == [("0DTE", 2), ("to 7 d", 1)]
+    assert found.close == found.reopen == datetime(2026, 3, 8, tzinfo=UTC)
+    assert (found.closed_hours, found.overnight) == (0.0, 0.0)
+    assert found.conventions.calendar == "24/7"
+    path = charm_field(book)
+    assert (path.minutes[0], path.minutes[-1]) == (0.0, 18 * 60.0)
+    sessions, calendar = (charm_decay(book, clock).to_close for clock in (Clock.SESSIONS, Clock.CALENDAR))
+    assert sessions == pytest.approx(calendar, rel=1e-9)  # a market that never closes has one clock
+    field = dealer_field(chain, calendar="24/7")
+    assert field.reading().conventions["calendar"] == "24/7"
+    assert field.reading().values["zero_dte_share"] > 0.0
+    assert dealer_field(chain).reading().values["zero_dte_share"] == 0.0  # New York is closed
+    with pytest.raises(InvalidInput, match="known calendar"):
+        dealer_field(chain, calendar="NOPE")

@@ -240,6 +240,28 @@ def test_open_interest_of_its_own_table_is_joined_as_it_was_known(make_table):
     assert own["open_interest"].equals(make_table(days=(30.0,))["open_interest"])
 
 
+def test_a_count_of_the_row_itself_that_came_out_later_gives_way_to_an_older_one(make_table):
+    """The source stamps Tuesday's count on Monday's row: at Monday 15:00 the count of Friday is what was known."""
+    stamp = pl.Datetime("us", "UTC")
+    later = pl.lit(AS_OF + timedelta(hours=18)).cast(stamp)
+    chain = make_table(days=(30.0,)).with_columns(oi_available_at=later)
+    friday = AS_OF - timedelta(days=2)
+    counts = pl.DataFrame(
+        {"instrument": ["XNAS:TEST"], "ts": [friday], "available_at": [friday], "contract_id": ["T7"], "open_interest": [5.0]}
+    ).cast({"ts": stamp, "available_at": stamp})
+    found = with_open_interest(chain, counts, AS_OF)
+    seven = found.filter(contract_id="T7")
+    assert (seven["open_interest"].item(), seven["oi_available_at"].item()) == (5.0, friday)
+    # without an older count the row still says that its own was not out yet, and the pricing counts it so
+    others = found.filter(pl.col("contract_id") != "T7")
+    assert others["oi_available_at"].unique().to_list() == [AS_OF + timedelta(hours=18)]
+    priced = price_chain(found, AS_OF)
+    assert priced.open_interest.tolist() == [5.0]
+    assert priced.dropped[Reason.OPEN_INTEREST_UNPUBLISHED] == chain.height - 1
+    # once it is out, its own count stands again
+    assert with_open_interest(chain, counts, AS_OF + timedelta(hours=18))["open_interest"].equals(chain["open_interest"])
+
+
 def test_american_options_without_a_spot_cannot_be_priced(make_table):
     chain = make_table(days=(30.0, 90.0), american=True, strikes=11).with_columns(underlying_price=pl.lit(None, pl.Float64))
     with pytest.raises(MissingData, match="give spot="):

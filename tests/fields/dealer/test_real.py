@@ -75,7 +75,8 @@ def test_the_field_of_a_whole_index_chain(real_chain, name):
         assert getattr(grid, axis)[1, 1, 0] == pytest.approx(getattr(found, axis), rel=1e-9)
     path = charm_field(found.book, step=15)
     assert np.isfinite(path.drift).all()
-    assert path.drift[-1] == pytest.approx(found.decay.to_close, rel=1e-6)
+    whole = found.decay.to_close + (0.0 if found.decay.session_on else found.decay.overnight)
+    assert path.drift[-1] == pytest.approx(whole, rel=1e-6)
 
 
 @pytest.mark.slow

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from time import perf_counter
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fieldcast.fields.dealer import (
     ALL_LONG,
@@ -104,6 +108,51 @@ def test_lee_and_ready_ask_the_last_different_price_of_the_same_contract():
     found = lee_ready(price, bid, ask, contract)
     np.testing.assert_array_equal(found, [np.nan, np.nan, 1, 1, -1, np.nan])
     assert lee_ready([1.09], [1.0], [1.1], [0]) == [1.0]
+
+
+def tick_by_tick(price, bid, ask, contract):
+    """Lee and Ready as they put it, one trade after the other: what is known of a contract is its last price and last tick."""
+    side = quote_rule(price, bid, ask)
+    last = {}
+    for i, (one, paid) in enumerate(zip(contract, price, strict=True)):
+        if not np.isfinite(paid):
+            continue
+        before, tick = last.get(one, (paid, np.nan))
+        if paid != before:
+            tick = 1.0 if paid > before else -1.0
+        last[one] = paid, tick
+        if np.isnan(side[i]):
+            side[i] = tick
+    return side
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([1.0, 1.05, 1.1, 2.0, np.nan]), st.sampled_from([0.9, 1.0, np.nan]), st.integers(0, 3)), max_size=40
+    )
+)
+def test_lee_and_ready_is_what_a_reader_of_the_tape_finds(trades):
+    price, bid, contract = (np.array(column) for column in zip(*trades, strict=True)) if trades else (np.empty(0),) * 3
+    ask = bid + 0.2
+    np.testing.assert_array_equal(lee_ready(price, bid, ask, contract), tick_by_tick(price, bid, ask, contract))
+
+
+def test_lee_and_ready_of_a_long_tape_is_much_quicker_than_trade_by_trade():
+    """A hundred thousand prints at the middle: side by side in one process, at least five times as fast."""
+    random = np.random.default_rng(4)
+    many = 100_000
+    price = np.round(random.uniform(1.0, 1.2, many), 2)
+    tape = price, price - 0.01, price + 0.01, random.integers(0, 500, many)
+
+    def seconds(work):
+        taken = []
+        for _ in range(3):
+            start = perf_counter()
+            work(*tape)
+            taken.append(perf_counter() - start)
+        return min(taken)
+
+    assert 5.0 * seconds(lee_ready) < seconds(tick_by_tick)
 
 
 def test_signed_volume_adds_what_is_known_and_knows_what_is_not():

@@ -10,6 +10,7 @@ from scipy.integrate import quad
 
 from fieldcast.fields.books.ladders import Ladders
 from fieldcast.fields.elasticity import hedge_flow, hedged_book, movement_energy, resisting_work, work_along
+from fieldcast.fields.elasticity.depth import walk
 from fieldcast.fields.elasticity.work import asymmetry
 from fieldcast.ground import InvalidInput, Reason
 from fieldcast.pricing import bsm_greeks
@@ -100,7 +101,7 @@ def test_the_energy_of_a_move_is_the_work_and_the_walk_through_the_book(book) ->
     assert (found.book_up, found.book_down) == (pytest.approx(5 * 0.1 + 10 * 0.5), pytest.approx(10 * 0.1 + 20 * 0.5))
     assert found.up == found.dealer_up.dollars + found.book_up  # type: ignore[operator]
     assert found.down == found.dealer_down.dollars + found.book_down  # type: ignore[operator]
-    assert found.barrier == min(found.up, found.down)  # type: ignore[type-var]
+    assert found.least == min(found.up, found.down)  # type: ignore[type-var]
 
 
 def test_a_book_that_ends_before_the_move_leaves_the_energy_unknown_and_the_dealers_known(book) -> None:
@@ -151,3 +152,15 @@ def test_strikes_on_one_side_make_the_other_side_easier(chain_of) -> None:
     above = movement_energy(hedged_book(chain, [1.0]), 3.0)
     assert above.asymmetry.value is not None
     assert above.asymmetry.value > 0.5  # dealers are long gamma below: falling is resisted, rising is not
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_the_level_at_the_edge_of_the_move_counts_in_every_ladder_of_cents(complete: bool) -> None:
+    """Twenty one-cent levels a side and a move of twenty cents: all twenty count, whatever the mid is in binary fractions."""
+    cents = np.arange(1, 21)
+    for mid in np.arange(1_000, 100_000, 49):
+        book = Ladders((mid - cents) / 100.0, np.ones(20), (mid + cents) / 100.0, np.ones(20), complete=complete)
+        for direction in (1, -1):
+            seen = walk(book, direction, 0.2, mid / 100.0)
+            assert seen.reason is None
+            assert seen.cost == pytest.approx(0.01 * cents.sum())

@@ -53,13 +53,42 @@ def test_an_old_or_absent_vix_is_unknown_and_no_calm_is_claimed(known: tuple[dat
 def test_calm_is_said_where_the_vix_is_known_and_no_rule_holds(known: tuple[datetime, FieldMap], bars: pl.DataFrame) -> None:
     at, field = known
     quiet = dict(field.regime) | {"volatility_rank": 0.5}
-    found = regime_field(quiet, bars, at, calendar="24/7", vix=vix_of(bars, 12.0), correlation=0.1)
+    found = regime_field(quiet, bars, at, calendar="24/7", vix=vix_of(bars, 12.0), market_correlation=0.75)
     assert found.labels["stance"] is Stance.CALM
     assert found.labels["market_hours"] is MarketHours.REGULAR
     assert "trading_desk" in found.labels
     reading = found.reading()
     assert reading.values["vix"] == 12.0
-    assert reading.values["correlation"] == 0.1
+    assert reading.values["market_correlation"] == 0.75
+    assert found.labels["correlation_level"] == "strong"
+    assert found.verdict.alarms == ()  # an index fund follows the market, and that is no alarm
+    assert reading.values["alarms_judged"] == 4.0  # no pairs were given; a calm VIX settles the dealers
+    assert reading.reasons["alarm_correlation"] is Reason.NO_DATA
+
+
+def test_pairs_that_move_together_are_an_alarm(known: tuple[datetime, FieldMap], bars: pl.DataFrame) -> None:
+    at, field = known
+    found = regime_field(field.regime, bars, at, calendar="XNYS", pairwise_correlation=0.75)
+    assert Alarm.CORRELATION in found.verdict.alarms
+    assert "correlation_level" not in found.labels
+
+
+def test_nothing_judged_is_no_calm(bars: pl.DataFrame) -> None:
+    at = bars["available_at"][0]
+    found = regime_field({}, bars.head(1), at, calendar="XNYS")
+    assert found.values["alarms_judged"] == 0.0
+    assert {f"alarm_{rule}" for rule in Alarm} <= set(found.reasons)
+    assert "stance" in found.reasons
+
+
+def test_a_jump_needs_the_session_before(known: tuple[datetime, FieldMap], bars: pl.DataFrame) -> None:
+    at, field = known
+    vix = vix_of(bars, 14.0)
+    holed = pl.concat([vix.head(vix.height - 9), vix.tail(1).with_columns(close=pl.lit(18.0))])
+    found = regime_field(field.regime, bars, at, calendar="XNYS", vix=holed)
+    assert found.state.vix == 18.0
+    assert found.state.vix_before is None
+    assert found.reasons["alarm_vix_jump"] is Reason.MISSING_SESSION
 
 
 def test_hours_and_structure_are_unknown_with_a_reason(bars: pl.DataFrame) -> None:

@@ -94,6 +94,7 @@ class BookField:
     figures: Mapping[str, float]
     reasons: Mapping[str, Reason]
     simulated: bool
+    quote_lag_seconds: float = 0.0
 
     def reading(self) -> Reading:
         """The figures in the namespace `liquidity`, names with `book_` before them; prices are landmarks, the regime a label."""
@@ -104,7 +105,8 @@ class BookField:
             marks = {f"book_{name}": Landmark(self.figures[name], self.available_at) for name in _PRICES if name in self.figures}
         return Reading(
             "liquidity", self.as_of, values, landmarks=marks, labels={"book_regime": self.regime} if self.regime else {},
-            reasons=reasons, conventions=CONVENTIONS, simulated=self.simulated,
+            reasons=reasons, conventions=CONVENTIONS | {"book_quote_lag": f"{self.quote_lag_seconds:g} s"},
+            simulated=self.simulated,
         )  # fmt: skip
 
 
@@ -147,7 +149,7 @@ def book_field(
     return BookField(
         instrument=str(depth["instrument"][0]), as_of=moment, available_at=at, book=state, profile=found.profile,
         slippage=found.slippage, resilience=found.resilience, regime=found.regime, trade_costs=costs, kyle=kyle,
-        figures=found.figures, reasons=found.reasons, simulated=simulated,
+        figures=found.figures, reasons=found.reasons, simulated=simulated, quote_lag_seconds=settings.quote_lag_seconds,
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from fieldcast.fields.dealer.conventions import DEAMERICANISED, EUROPEAN, Conventions, Stamped
+from fieldcast.fields.dealer.conventions import CALENDAR, DEAMERICANISED, EUROPEAN, Conventions, Stamped
 from fieldcast.fields.dealer.sign import NAIVE, SignPolicy
 from fieldcast.fields.dealer.units import charm_exposure, delta_exposure, gamma_exposure, vanna_exposure
 from fieldcast.fields.priced_chain import Floats, Integers, PricedChain
@@ -127,13 +127,15 @@ class Book(Stamped):
         )
 
 
-def dealer_sign(chain: PricedChain, policy: SignPolicy = NAIVE) -> Book:
+def dealer_sign(chain: PricedChain, policy: SignPolicy = NAIVE, calendar: str = CALENDAR) -> Book:
     """The dealers' book under a policy.
 
     Parameters
     ----------
     chain : n contracts
     policy : who holds them; its name is stamped on everything that follows
+    calendar : the exchange's calendar of sessions (`market.sessions`), stamped too; `24/7` has one from midnight to midnight UTC.
+        One that nobody knows is refused where it is first asked for an hour
 
     Raises
     ------
@@ -152,7 +154,7 @@ def dealer_sign(chain: PricedChain, policy: SignPolicy = NAIVE) -> Book:
     units = positions * chain.multiplier
     call = chain.is_call
     return Book(
-        conventions=conventions_of(chain, policy),
+        conventions=conventions_of(chain, policy, calendar),
         chain=chain,
         lines=lines,
         calls=sums(line[call], units[call], len(lines)),
@@ -174,7 +176,7 @@ def table_of(columns: Mapping[str, Floats | pl.Series]) -> pl.DataFrame:
     return pl.DataFrame([one.alias(name) for name, one in zip(columns, series, strict=True)])
 
 
-def conventions_of(chain: PricedChain, policy: SignPolicy) -> Conventions:
+def conventions_of(chain: PricedChain, policy: SignPolicy, calendar: str = CALENDAR) -> Conventions:
     """The stamp of everything that follows from a chain and a policy."""
     model = DEAMERICANISED if chain.american.any() else EUROPEAN
     return Conventions(
@@ -182,6 +184,7 @@ def conventions_of(chain: PricedChain, policy: SignPolicy) -> Conventions:
         day_count=f"{chain.day_count}, calendar days to the minute; charm over one calendar day",
         iv_source=chain.iv_source,
         greeks_model=model,
+        calendar=calendar,
     )
 
 

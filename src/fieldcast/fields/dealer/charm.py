@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from fieldcast.fields.dealer.book import Book
-from fieldcast.fields.dealer.clock import MINUTE, Clock, micros, next_close, next_open, share_elapsed
+from fieldcast.fields.dealer.clock import MINUTE, Clock, in_session, micros, next_close, next_open, share_elapsed
 from fieldcast.fields.dealer.conventions import Stamped
 from fieldcast.fields.dealer.mapper import book_path
 from fieldcast.fields.priced_chain import Floats
@@ -61,10 +61,11 @@ def charm_field(book: Book, until: datetime | None = None, step: int = 1, clock:
     InvalidInput : an end that is not after `as_of`, or a step below one minute
     """
     now = book.chain.as_of
-    end = next_close(now) if until is None else until
+    calendar = book.conventions.calendar
+    end = next_close(now, calendar) if until is None else until
     if end <= now or step < 1:
         raise InvalidInput(f"expected an end after {now} and a step of at least a minute, found {end} and {step}")
-    minutes = _minutes(now, end, step, whole=until is not None)
+    minutes = _minutes(now, end, step, None if until is not None or in_session(now, calendar) else next_open(now, calendar))
     elapsed = np.concatenate([np.zeros((1, len(book.lines))), share_elapsed(book, minutes, clock)])
     out = book_path(book, elapsed)
     start, out = out[0, 0], out[1:]
@@ -84,10 +85,8 @@ def charm_field(book: Book, until: datetime | None = None, step: int = 1, clock:
     )
 
 
-def _minutes(now: datetime, end: datetime, step: int, whole: bool) -> Floats:
-    """Points of the path: from now, or from the next open where the exchange is closed and the path ends with its session."""
+def _minutes(now: datetime, end: datetime, step: int, opens: datetime | None) -> Floats:
+    """Points of the path: from now, or from the open where the exchange is closed and the path ends with its next session."""
     last = (micros(end) - micros(now)) / MINUTE
-    first = 0.0
-    if not whole and (opens := next_open(now)) < end:
-        first = (opens - now) / timedelta(minutes=1)
+    first = 0.0 if opens is None else (opens - now) / timedelta(minutes=1)
     return np.append(np.arange(first, last - 1e-9, step), last)

@@ -10,6 +10,8 @@ Both start from the same total variance σ²T, and so from today's prices; the s
 in a market where nothing is thought to happen while it is closed. The truth lies between. Where no session is left before the
 expiry (an AM-settled contract after the last close) the session clock falls back to the calendar for that line: something must
 pass.
+
+Sessions are those of the exchange calendar that the book's `Conventions` name; `24/7` has one a day, from midnight to midnight UTC.
 """
 
 from __future__ import annotations
@@ -21,12 +23,12 @@ from functools import cache
 import numpy as np
 
 from fieldcast.fields.dealer.book import Book
+from fieldcast.fields.dealer.conventions import CALENDAR
 from fieldcast.fields.priced_chain import Floats, Integers
 from fieldcast.fields.pricing_chain import EPOCH
 from fieldcast.ground import MissingData
 from fieldcast.market import sessions
 
-CALENDAR = "XNYS"
 MINUTE = 60_000_000
 ROUNDING = 1e-9  # of a line's time: what is nearer to its last moment has reached it
 
@@ -44,18 +46,18 @@ def micros(moment: datetime) -> int:
 
 
 @cache
-def _sessions() -> tuple[Integers, Integers, Floats]:
+def _sessions(calendar: str) -> tuple[Integers, Integers, Floats]:
     """Opens and closes (µs), and the minutes of all sessions before each."""
-    table = sessions(CALENDAR)
+    table = sessions(calendar)
     opens = table["open"].dt.epoch("us").to_numpy().astype(np.int64)
     closes = table["close"].dt.epoch("us").to_numpy().astype(np.int64)
     lengths = (closes - opens) / MINUTE
     return opens, closes, np.concatenate([[0.0], np.cumsum(lengths)[:-1]])
 
 
-def session_minutes(moment: Integers) -> Floats:
+def session_minutes(moment: Integers, calendar: str = CALENDAR) -> Floats:
     """Minutes of sessions from the calendar's first day up to each moment (µs)."""
-    opens, closes, before = _sessions()
+    opens, closes, before = _sessions(calendar)
     place = np.clip(np.searchsorted(opens, moment, side="right") - 1, 0, opens.size - 1)
     inside = np.clip(np.asarray(moment) - opens[place], 0, closes[place] - opens[place]) / MINUTE
     return np.asarray(before[place] + inside, np.float64)
@@ -71,36 +73,53 @@ def share_elapsed(book: Book, minutes: Floats, clock: Clock) -> Floats:
         return np.asarray(gone)
     now = micros(book.chain.as_of)
     expiry = book.chain.expiry_ts[book.lines.expiry]
-    start = session_minutes(np.array([now]))[0]
-    whole = session_minutes(expiry) - start
-    at = session_minutes(now + np.rint(minutes * MINUTE).astype(np.int64)) - start
+    calendar = book.conventions.calendar
+    start = session_minutes(np.array([now]), calendar)[0]
+    whole = session_minutes(expiry, calendar) - start
+    at = session_minutes(now + np.rint(minutes * MINUTE).astype(np.int64), calendar) - start
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.where(whole > 0, at[:, None] / whole, gone)
     return np.asarray(np.where(gone >= 1.0, np.maximum(share, 1.0), np.minimum(share, np.nextafter(1.0, 0.0))))
 
 
-def next_close(moment: datetime) -> datetime:
+def in_session(moment: datetime, calendar: str = CALENDAR) -> bool:
+    """Whether a session is on: from its open on, up to its close."""
+    opens, closes, _ = _sessions(calendar)
+    now = micros(moment)
+    place = int(np.searchsorted(opens, now, side="right")) - 1
+    return place >= 0 and now < int(closes[place])
+
+
+def session_of(moment: Integers, calendar: str = CALENDAR) -> Integers:
+    """(n,) number of the session that each moment (µs) falls on: the one that is on, ends then, or was the last to end."""
+    opens, closes, _ = _sessions(calendar)
+    place = np.searchsorted(opens, moment, side="right") - 1
+    ends = (place > 0) & (np.asarray(moment) == closes[np.maximum(place - 1, 0)])  # sessions without a night between them
+    return np.asarray(place - ends, np.int64)
+
+
+def next_close(moment: datetime, calendar: str = CALENDAR) -> datetime:
     """Close of the session that is on, or of the next one.
 
     Raises
     ------
     MissingData : the calendar ends before
     """
-    return _first_after(_sessions()[1], moment)
+    return _first_after(_sessions(calendar)[1], moment, calendar)
 
 
-def next_open(moment: datetime) -> datetime:
+def next_open(moment: datetime, calendar: str = CALENDAR) -> datetime:
     """Open of the next session to begin.
 
     Raises
     ------
     MissingData : the calendar ends before
     """
-    return _first_after(_sessions()[0], moment)
+    return _first_after(_sessions(calendar)[0], moment, calendar)
 
 
-def _first_after(stamps: Integers, moment: datetime) -> datetime:
+def _first_after(stamps: Integers, moment: datetime, calendar: str) -> datetime:
     place = int(np.searchsorted(stamps, micros(moment), side="right"))
     if place >= stamps.size:
-        raise MissingData(f"expected a session after {moment} in the calendar {CALENDAR}, found none")
+        raise MissingData(f"expected a session after {moment} in the calendar {calendar}, found none")
     return EPOCH + timedelta(microseconds=int(stamps[place]))

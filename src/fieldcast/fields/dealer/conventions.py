@@ -24,6 +24,7 @@ SETTLEMENT = "each contract at its own last moment (AM: opening of the expiry da
 MULTIPLIER = "units for each contract, as listed; mixed multipliers are added in units of the underlying"
 EUROPEAN = "Black, Scholes and Merton at each expiry's rate and carry"
 DEAMERICANISED = "Black, Scholes and Merton at de-Americanised volatility, each expiry's rate and carry; early exercise left out"
+CALENDAR = "XNYS"
 OPEN_INTEREST = "last published before as_of; trades since then are not in it"
 
 
@@ -41,6 +42,7 @@ class Conventions:
     greeks_model, iv_source : where sensitivities and volatilities come from
     stickiness : what volatilities do when the spot moves
     open_interest : of what moment it is
+    calendar : name of the exchange calendar whose sessions close, open and "the same day" are those of
 
     Raises
     ------
@@ -56,6 +58,7 @@ class Conventions:
     multiplier: str = MULTIPLIER
     stickiness: str = STICKY_STRIKE
     open_interest: str = OPEN_INTEREST
+    calendar: str = CALENDAR
 
     def __post_init__(self) -> None:
         for part in fields(self):

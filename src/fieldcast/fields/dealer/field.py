@@ -9,9 +9,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
 
+from fieldcast.fields.dealer.at_the_money import live_contracts
 from fieldcast.fields.dealer.book import Book, dealer_sign
 from fieldcast.fields.dealer.clock import Clock
-from fieldcast.fields.dealer.conventions import Stamped
+from fieldcast.fields.dealer.conventions import CALENDAR, Stamped
 from fieldcast.fields.dealer.decay import ZERO_DTE, CharmDecay, charm_decay
 from fieldcast.fields.dealer.gamma import GammaField, gamma_field
 from fieldcast.fields.dealer.moves import ExpectedMove, Move, expected_move
@@ -63,6 +64,11 @@ class DealerField(Stamped):
         return self.gamma.flips
 
     @property
+    def coverage(self) -> float:
+        """Share of the snapshot's live contracts that are in the figures: priced, with a holder whom the policy knows."""
+        return (len(self.book.chain) - sum(self.book.unknown.values())) / live_contracts(self.book.chain)
+
+    @property
     def by_line(self) -> pl.DataFrame:
         """Exposures by expiry and strike."""
         lines, here = self.book.lines, self.book.exposures
@@ -89,6 +95,7 @@ class DealerField(Stamped):
             "expected_move_sd": move, "expected_move_straddle": self.moves.nearest(Move.STRADDLE),
             "dealer_long_share": self.book.long_share if np.abs(self.book.positions).sum() > 0 else None,
             "contracts": float(len(chain)), "contracts_dropped": float(sum(self.dropped.values())),
+            "coverage": self.coverage,
         }  # fmt: skip
         unknown = [name for name, value in {**values, **prices}.items() if value is None]
         return Reading(
@@ -102,10 +109,11 @@ class DealerField(Stamped):
         )
 
     def _zero_dte_share(self) -> float | None:
-        """Share of gross gamma that ends by the next close; unknown where contracts were dropped and none is left that does."""
+        """Share of gross gamma that ends on the session that is on, 0 where none is; unknown where contracts were dropped and none
+        is left that does."""
         today = self.decay.by_bucket.filter(pl.col("bucket") == ZERO_DTE)["gross_gex"]
         lost = sum(count for reason, count in self.dropped.items() if reason is not Reason.EXPIRED)
-        if self.gamma.gross == 0 or (today.is_empty() and lost > 0):
+        if self.gamma.gross == 0 or (self.decay.session_on and today.is_empty() and lost > 0):
             return None
         return float(today.sum()) / self.gamma.gross
 
@@ -124,6 +132,7 @@ def dealer_field(
     beta: SpotVolBeta | None = None,
     rules: OpenInterestRules | None = None,
     clock: Clock = Clock.CALENDAR,
+    calendar: str = CALENDAR,
 ) -> DealerField:
     """The dealer field of a chain.
 
@@ -135,13 +144,14 @@ def dealer_field(
     beta : how volatility answers the spot, for the vanna shock; without it the absorber is unknown
     rules : of walls, pin zones and the EPP scalar
     clock : how time passes for charm's drift
+    calendar : the exchange's calendar of sessions, for the close, the open and what ends on the same day; `24/7` has the UTC day
 
     Raises
     ------
     InvalidInput : a chain whose values cannot be priced, spots not ascending
     MissingData : no contract, or none with a sign
     """
-    book = dealer_sign(priced, sign)
+    book = dealer_sign(priced, sign, calendar)
     gamma = gamma_field(book, spots)
     vanna = vanna_field(book, beta)
     distribution = oi_distribution(book, rules)

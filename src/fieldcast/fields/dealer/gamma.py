@@ -7,7 +7,12 @@ fixed:
 
 The flips are the roots of G: there may be none, one or several. They are not the strikes at which a running sum over strikes
 changes sign. Roots are bracketed by the grid of spots and by its turning points towards zero (so that two roots between two grid
-points are found), and refined by Brent's method. Above a flip with G rising through zero dealers damp moves; below they feed
+points are found), and refined by Brent's method. Where all lines are too far away for the sum to be anything but 0 (hours before
+an expiry, between two strikes) the root is that of the logarithms, which have no reach:
+
+    log Σ⁺ |w_i| e^(−d1²/2) / s_i  =  log Σ⁻ |w_i| e^(−d1²/2) / s_i      (Σ⁺, Σ⁻: lines with w_i above and below 0)
+
+Above a flip with G rising through zero dealers damp moves; below they feed
 them. Source: docs/explanation/dealer-positioning.md.
 """
 
@@ -146,6 +151,11 @@ class _Sums:
 
         return float(kernels.gamma_at(self.a, self.b, self.gamma, np.log(spot))) * spot
 
+    def balance(self, spot: float) -> float:
+        """Logarithm of positive over negative gamma at one spot, of all lines however far away: 0 at a root."""
+        size = np.log(np.abs(self.gamma)) - 0.5 * (self.a + self.b * np.log(spot)) ** 2
+        return float(np.logaddexp.reduce(size[self.gamma > 0]) - np.logaddexp.reduce(size[self.gamma < 0]))
+
 
 def _flips(sums: _Sums, spots: Floats, gex: Floats, slope: Floats) -> list[tuple[float, bool]]:
     """Roots within the grid and whether gamma rises there."""
@@ -154,15 +164,27 @@ def _flips(sums: _Sums, spots: Floats, gex: Floats, slope: Floats) -> list[tuple
     live = np.flatnonzero(values != 0)  # where no line reaches, gamma is 0 without a change of sign
     for i, j in zip(live[:-1].tolist(), live[1:].tolist(), strict=True):
         if values[i] * values[j] < 0:
-            root = float(points[i + 1]) if j == i + 2 else _root(sums, float(points[i]), float(points[j]))
-            found.append((root, bool(values[j] > 0)))
+            root = _root(sums, float(points[i]), float(points[j]), dead=j > i + 1)
+            if root is not None:
+                found.append((root, bool(values[j] > 0)))
     return found
 
 
-def _root(sums: _Sums, low: float, high: float) -> float:
+def _root(sums: _Sums, low: float, high: float, dead: bool) -> float | None:
+    """The root between two spots; None where the sign changes only because the sum leaves out what is far away.
+
+    dead : gamma is 0 somewhere between them, so that Brent's method would end wherever it first looks
+    """
     from scipy.optimize import brentq
 
-    return float(brentq(sums.gex, low, high, xtol=TOLERANCE * low, rtol=1e-14))
+    limits = {"xtol": TOLERANCE * low, "rtol": 1e-14}
+    if not dead:
+        root = float(brentq(sums.gex, low, high, **limits))
+        if sums.gex(root) != 0.0:
+            return root
+    if sums.balance(low) * sums.balance(high) >= 0.0:
+        return None
+    return float(brentq(sums.balance, low, high, **limits))
 
 
 def _with_turning_points(sums: _Sums, spots: Floats, gex: Floats, slope: Floats) -> tuple[Floats, Floats]:

@@ -18,12 +18,11 @@ from fieldcast.fields.dealer.book import Book
 from fieldcast.fields.dealer.clock import Clock, share_elapsed
 from fieldcast.fields.dealer.conventions import Stamped
 from fieldcast.fields.dealer.gamma import as_spots
-from fieldcast.fields.dealer.units import PERCENT, POINT
+from fieldcast.fields.dealer.units import PERCENT, POINT, SMALLEST_SIGMA
 from fieldcast.fields.priced_chain import Flags, Floats
 from fieldcast.ground import InvalidInput
 from fieldcast.pricing._arrays import row_of, spread
 
-SMALLEST_SIGMA = 0.005  # a shift takes no volatility below half a point: prices have no meaning there
 PATH_WORTH_THREADS = 500_000  # lines × times
 Settled = Literal["gone", "delta"]
 

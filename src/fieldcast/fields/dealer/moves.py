@@ -7,8 +7,8 @@
     straddle_085     0.85 × straddle, a desk convention: about 0.68 sd, about half of the time
     straddle_125     1.25 × straddle ≈ one sd
 
-The straddle is that of the forward itself, by Black's formula at σ; volatility at the money is linear in total variance
-between the two strikes around the forward, and unknown where they are not both there. Roll-off: the gamma that leaves with
+The straddle is that of the forward itself, by Black's formula at σ; `at_the_money` has the volatility, which is unknown where
+the forward has no strike on one side. Roll-off: the gamma that leaves with
 each expiry, as it stands today; `left` is the share that remains afterwards if nothing else changes.
 """
 
@@ -21,9 +21,9 @@ from enum import StrEnum
 import numpy as np
 import polars as pl
 
+from fieldcast.fields.dealer.at_the_money import volatilities
 from fieldcast.fields.dealer.book import Book, sums, table_of
 from fieldcast.fields.dealer.conventions import Stamped
-from fieldcast.fields.priced_chain import Floats
 from fieldcast.ground import Reason
 
 
@@ -69,7 +69,7 @@ def expected_move(book: Book) -> ExpectedMove:
     years, expiry = lines.years[first], lines.expiry[first]
     spot = book.spot
     forward = spot * np.exp(lines.carry[first] * years)
-    volatility = _at_the_money(book, first)
+    volatility = volatilities(spot, lines.strike, lines.years, lines.carry, lines.sigma, first)
     s = volatility * np.sqrt(years)
     straddle = 2.0 * np.exp(-lines.rate[first] * years) * forward * (2.0 * ndtr(0.5 * s) - 1.0)
     here = book.exposures
@@ -98,19 +98,3 @@ def expected_move(book: Book) -> ExpectedMove:
         by_expiry=table,
         reasons={f"{moment:%Y-%m-%d %H:%M}": Reason.FEW_ROWS for moment in unknown},
     )
-
-
-def _at_the_money(book: Book, first: np.ndarray[tuple[int], np.dtype[np.intp]]) -> Floats:
-    """(m,) volatility at the money forward, NaN where no strike stands on one side."""
-    lines = book.lines
-    k = np.log(lines.strike / book.spot) - lines.carry * lines.years
-    place = np.repeat(np.arange(first.size), np.diff(np.append(first, len(lines))))
-    above = first + np.bincount(place[k < 0], minlength=first.size)  # first strike at or above the forward
-    size = np.diff(np.append(first, len(lines)))
-    known = (above < first + size) & ((above > first) | (k[np.minimum(above, k.size - 1)] == 0))
-    high = np.minimum(above, k.size - 1)
-    low = np.where(k[high] == 0, high, np.maximum(above - 1, 0))
-    gap = k[high] - k[low]
-    part = np.clip(np.where(gap > 0, -k[low] / np.where(gap > 0, gap, 1.0), 0.0), 0.0, 1.0)
-    variance = lines.sigma[low] ** 2 * (1 - part) + lines.sigma[high] ** 2 * part
-    return np.where(known, np.sqrt(variance), np.nan)

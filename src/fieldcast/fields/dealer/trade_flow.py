@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fieldcast.fields.priced_chain import Floats
+from fieldcast.fields.priced_chain import Floats, Integers
 from fieldcast.ground import InvalidInput
 
 
@@ -41,17 +41,21 @@ def lee_ready(price: ArrayLike, bid: ArrayLike, ask: ArrayLike, contract: ArrayL
     """
     price, contract = np.asarray(price, np.float64), np.asarray(contract, np.int64)
     side = quote_rule(price, bid, ask)
-    last: dict[int, tuple[float, float]] = {}  # contract → last price, direction of the last change
-    for i, (one, paid) in enumerate(zip(contract.tolist(), price.tolist(), strict=True)):
-        if not np.isfinite(paid):
-            continue
-        before, tick = last.get(one, (paid, np.nan))
-        if paid != before:
-            tick = 1.0 if paid > before else -1.0
-        last[one] = paid, tick
-        if np.isnan(side[i]):
-            side[i] = tick
-    return side
+    return np.where(np.isnan(side), _ticks(price, contract), side)
+
+
+def _ticks(price: Floats, contract: Integers) -> Floats:
+    """(t,) direction of each contract's last change of price, its own trade included; NaN before the first one."""
+    rows = np.flatnonzero(np.isfinite(price))
+    rows = rows[np.argsort(contract[rows], kind="stable")]  # by contract, each in the order of time
+    paid, of = price[rows], contract[rows]
+    step = np.zeros(rows.size)
+    step[1:] = np.where(of[1:] == of[:-1], np.sign(np.diff(paid)), 0.0)
+    begins = np.concatenate([np.ones(min(1, rows.size), bool), of[1:] != of[:-1]])
+    last = np.maximum.accumulate(np.where((step != 0) | begins, np.arange(rows.size), 0))  # the newest change, or the start
+    tick = np.full(price.size, np.nan)
+    tick[rows] = np.where(step[last] != 0, step[last], np.nan)
+    return tick
 
 
 def signed_volume(side: ArrayLike, size: ArrayLike, contract: ArrayLike, contracts: int) -> Floats:

@@ -9,6 +9,7 @@ from fieldcast.fields.priced_chain import Floats
 
 PERCENT = 0.01
 POINT = 0.01
+SMALLEST_SIGMA = 0.005  # a year: a shift takes no volatility below half a point, where prices have no meaning
 
 
 def gamma_exposure(gamma: ArrayLike, units: ArrayLike, spot: ArrayLike) -> Floats:

@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike
 from fieldcast.fields.dealer.book import Book
 from fieldcast.fields.dealer.conventions import Stamped
 from fieldcast.fields.dealer.gamma import as_spots
-from fieldcast.fields.dealer.mapper import SMALLEST_SIGMA
+from fieldcast.fields.dealer.units import SMALLEST_SIGMA
 from fieldcast.fields.priced_chain import Floats
 from fieldcast.ground import InvalidInput, Reason
 

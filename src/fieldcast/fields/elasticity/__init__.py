@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from fieldcast.fields.elasticity.field import ElasticityField, ElasticityParameters, at_the_money, elasticity_field
+from fieldcast.fields.dealer.at_the_money import at_the_money
+from fieldcast.fields.elasticity.field import ElasticityField, ElasticityParameters, elasticity_field
 from fieldcast.fields.elasticity.flow import HedgeFlow, hedge_flow
 from fieldcast.fields.elasticity.friction import CrossAssetFriction, InstrumentElasticity, cross_asset_friction
 from fieldcast.fields.elasticity.fusion import FusedTimeframes, Horizon, fuse_timeframes

@@ -3,7 +3,7 @@
     density(m) = Σ size of the levels within m of the mid / m                  [units of the underlying per 1.00 of price]
     cost(m)    = Σ size · |price − mid| over the same levels                   [dollars paid beyond the mid]
 
-A level counts when its price is at most m away. Where the feed shows fewer levels than the move needs, neither is known.
+A level counts when its price is at most m away, but for the rounding of binary fractions. Where the feed shows fewer levels than the move needs, neither is known.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from fieldcast.ground import InvalidInput, Reason
 
 WORD = {1: "ask", -1: "bid"}
 APART = 0.01  # of the spot: a book whose mid is further away is another instrument's, or of another time
+ROUNDING = 1e-12  # of the mid: what a distance from it cannot tell; far below any tick
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ def walk(book: Ladders | None, direction: int, distance: float, spot: float) -> 
         raise InvalidInput(f"expected a book around the spot {spot:g}, found one around {book.mid:g}: another instrument's?")
     price, size = book.side(WORD[direction])
     away = np.abs(price - book.mid)
-    if not book.complete and away[-1] < distance:
+    rounding = ROUNDING * book.mid  # a difference of two prices may come out a little more or less than it is
+    if not book.complete and away[-1] < distance - rounding:
         return Walk(None, None, Reason.BEYOND_BOOK)
-    inside = away <= distance
+    inside = away <= distance + rounding
     return Walk(float(size[inside].sum()) / distance, float((size * away)[inside].sum()), None)

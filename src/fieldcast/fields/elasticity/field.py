@@ -2,7 +2,11 @@
 
 Moves come in two sizes: 1 % of the spot, and one sigma of a day, taken from the chain's own at-the-money volatility unless given:
 
-    sigma $ = S0 · σ_atm / sqrt(sessions a year),   σ_atm of the expiry nearest to 30 days, between its strikes around the spot
+    sigma $ = S0 · σ_atm / sqrt(sessions a year),   σ_atm at the money forward of the expiry nearest to 30 days
+
+`fields.dealer.at_the_money` has σ_atm: of the nearest expiry with strikes on both sides of the forward, and unknown without one.
+Figures with the order book in them are unknown where it ends before the move; the dealers' part of each stands beside it under
+a name of its own (`work_…`, `dealer_elasticity_…`, `dealer_asymmetry_…`) whether there is a book or not.
 """
 
 from __future__ import annotations
@@ -18,9 +22,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fieldcast.fields.books.ladders import Ladders
+from fieldcast.fields.dealer.at_the_money import at_the_money, live_contracts
+from fieldcast.fields.elasticity.conventions import BOOK, DEALERS
 from fieldcast.fields.elasticity.flow import Beta, HedgeFlow, hedge_flow
 from fieldcast.fields.elasticity.fusion import Horizon
-from fieldcast.fields.elasticity.positions import YEAR, HedgedBook, Policy, PricingModel, hedged_book
+from fieldcast.fields.elasticity.positions import HedgedBook, Policy, PricingModel, hedged_book
 from fieldcast.fields.elasticity.profile import EnergyProfile, RegimeReading, energy_profile, read_regimes
 from fieldcast.fields.elasticity.regimes import Thresholds, bias_of, volatility_level
 from fieldcast.fields.elasticity.stiffness import DirectionalElasticity, directional_elasticity
@@ -28,14 +34,7 @@ from fieldcast.fields.elasticity.surface import ElasticitySurface, SurfaceGrid, 
 from fieldcast.fields.elasticity.work import MovementEnergy, movement_energy
 from fieldcast.fields.priced_chain import PricedChain
 from fieldcast.fields.readings import Landmark, Reading
-from fieldcast.ground import InvalidInput, Reason
-
-UNITS = "work and energy in dollars, elasticity in units of the underlying per 1.00 of price, flow in units (positive: bought)"
-RE_PRICING = {
-    PricingModel.BLACK_SCHOLES: "sticky strike: Black, Scholes and Merton at the volatility of each strike",
-    PricingModel.BACHELIER: "sticky strike: Bachelier twin at spot times the volatility of each strike",
-}
-ORIENTATION = "positive work: dealers oppose the move; positive asymmetry: up is easier"
+from fieldcast.ground import InvalidInput, MissingData, Reason
 
 
 @dataclass(frozen=True)
@@ -86,8 +85,10 @@ class ElasticityField:
     conventions: Mapping[str, str]
     labels: Mapping[str, StrEnum]
     coverage: float
-    """Share of the priced contracts whose holder the policy knows."""
+    """Share of the snapshot's live contracts that are in the figures: priced, with a holder whom the policy knows."""
     simulated: bool
+    reasons: Mapping[str, Reason] = field(default_factory=dict)
+    """Label → why it is unknown, for those that the interpreter itself gives."""
 
     def horizon(self) -> Horizon | Reason:
         """What `fuse_timeframes` needs of this field."""
@@ -97,12 +98,13 @@ class ElasticityField:
             return found.asymmetry.reason or Reason.UNDEFINED
         if "energy_share_up" not in values:
             return Reason.VOLUME_NOT_REPORTED
-        return Horizon(found.asymmetry.value, 0.5 * (values["energy_share_up"] + values["energy_share_down"]), self.coverage)
+        share = 0.5 * (abs(values["energy_share_up"]) + abs(values["energy_share_down"]))  # a side that feeds the move counts too
+        return Horizon(found.asymmetry.value, share, self.coverage)
 
     def reading(self) -> Reading:
         """The short form for the field map."""
         values: dict[str, float] = {"sigma_dollars": self.sigma_dollars, "coverage": self.coverage} | dict(self.regimes.values)
-        reasons: dict[str, Reason] = dict(self.regimes.reasons)
+        reasons: dict[str, Reason] = dict(self.regimes.reasons) | dict(self.reasons)
 
         def put(name: str, value: float | None, why: Reason | None) -> None:
             if value is None:
@@ -115,11 +117,12 @@ class ElasticityField:
             for side, cost, whole in (("up", energy.book_up, energy.up), ("down", energy.book_down, energy.down)):
                 put(f"book_cost_{side}_{size}", cost, energy.book_reason)
                 put(f"energy_{side}_{size}", whole, energy.book_reason)
-            put(f"barrier_{size}", energy.barrier, energy.book_reason)
+            put(f"least_energy_{size}", energy.least, energy.book_reason)
             put(f"asymmetry_{size}", energy.asymmetry.value, energy.asymmetry.reason)
             put(f"dealer_asymmetry_{size}", energy.dealer_asymmetry.value, energy.dealer_asymmetry.reason)
         for size, found in self.elasticity.items():
             for side, one in (("up", found.up), ("down", found.down)):
+                values[f"dealer_elasticity_{side}_{size}"] = one.dealer
                 put(f"elasticity_{side}_{size}", one.total, one.reason)
                 put(f"acceleration_{side}_{size}", one.acceleration, one.reason)
         local = self.elasticity["1sigma"]
@@ -164,12 +167,20 @@ def elasticity_field(
     Raises
     ------
     InvalidInput : out of range, or a book of something else
-    MissingData : no contract with a known position
+    MissingData : no contract with a known position; or no expiry with strikes around its forward and no `sigma_move`
     """
     chosen = parameters or ElasticityParameters()
     book = hedged_book(priced, signs, model=chosen.model)
     implied = at_the_money(priced, chosen.sigma_days)
-    fraction = implied / sqrt(chosen.sessions_a_year) if sigma_move is None else sigma_move
+    if sigma_move is None:
+        if implied is None:
+            raise MissingData(
+                f"expected an expiry of {priced.underlying} with strikes on both sides of its forward, found none around the spot "
+                f"{priced.spot:g}: the volatility at the money is unknown; give sigma_move, one sigma of a day"
+            )
+        fraction = implied / sqrt(chosen.sessions_a_year)
+    else:
+        fraction = sigma_move
     if not 0.0 < fraction < 1.0:
         raise InvalidInput(f"expected one sigma of a day as a fraction of the spot in (0, 1), found {fraction}")
     spot, sigma = book.spot, fraction * book.spot
@@ -177,17 +188,13 @@ def elasticity_field(
     energy = {name: movement_energy(book, size, name=name, depth=depth) for name, size in sizes.items()}
     profile = energy_profile(book, sigma)
     regimes = read_regimes(profile, daily_volume=daily_volume, thresholds=chosen.thresholds)
-    labels = dict(regimes.labels) | {"volatility_level": volatility_level(100.0 * implied, chosen.thresholds)}
-    lean = energy["1sigma"].asymmetry.value
-    if lean is not None:
-        labels["bias"] = bias_of(lean, chosen.thresholds)
+    labels, reasons, lean = _labels(energy["1sigma"], implied, chosen.thresholds)
     given = "implied at the money" if sigma_move is None else "given"
     conventions = {
-        "sign_policy": book.policy,
-        "units": UNITS,
-        "orientation": ORIENTATION,
-        "re_pricing": RE_PRICING[chosen.model],
-        "energy_of": "dealers' hedging alone" if depth is None else "dealers' hedging and the walk through the visible book",
+        **book.conventions,
+        "energy_of": DEALERS if depth is None else BOOK,
+        "profile_of": DEALERS,
+        "bias_of": lean,
         "moves": f"1pct = {chosen.percent:g} of the spot; 1sigma = {fraction:.6g} of the spot, {given}",
         "charm": f"{chosen.days:g} calendar days",
         "vanna": "unknown" if beta is None else f"{beta.points_per_percent:g} volatility points for +1 % ({beta.source})",
@@ -208,16 +215,27 @@ def elasticity_field(
         surface=None if chosen.grid is None else elasticity_surface(book, chosen.grid),
         parameters=chosen,
         conventions=MappingProxyType(conventions),
-        labels=MappingProxyType(labels),
-        coverage=1.0 - book.unknown / len(priced),
+        labels=MappingProxyType(dict(regimes.labels) | labels),
+        coverage=(len(priced) - book.unknown) / live_contracts(priced),
         simulated=priced.simulated,
+        reasons=MappingProxyType(reasons),
     )
 
 
-def at_the_money(priced: PricedChain, days: float) -> float:
-    """Implied volatility a year at the spot, of the expiry nearest to `days`; between the strikes around the spot, linearly."""
-    years = np.asarray(priced.years, np.float64)
-    nearest = years[int(np.argmin(np.abs(years - days / YEAR)))]
-    rows = np.flatnonzero(years == nearest)
-    order = rows[np.argsort(priced.strike[rows], kind="stable")]
-    return float(np.interp(priced.spot, priced.strike[order], priced.sigma[order]))
+def _labels(
+    energy: MovementEnergy, implied: float | None, thresholds: Thresholds
+) -> tuple[dict[str, StrEnum], dict[str, Reason], str]:
+    """The interpreter's own words, why any is missing, and what the bias is that of."""
+    labels: dict[str, StrEnum] = {}
+    reasons: dict[str, Reason] = {}
+    if implied is None:
+        reasons["volatility_level"] = Reason.FEW_ROWS
+    else:
+        labels["volatility_level"] = volatility_level(100.0 * implied, thresholds)
+    whole = energy.up is not None and energy.down is not None
+    lean = energy.asymmetry if whole else energy.dealer_asymmetry
+    if lean.value is None:
+        reasons["bias"] = lean.reason or Reason.UNDEFINED
+    else:
+        labels["bias"] = bias_of(lean.value, thresholds)
+    return labels, reasons, BOOK if whole and energy.book_up is not None else DEALERS

@@ -14,6 +14,7 @@ unwinding of hedges at settlement is no flow of this kind.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite, log
 from typing import Protocol
@@ -48,6 +49,7 @@ class HedgeFlow:
     charm: Floats
     days: float
     """Calendar days that pass in `charm`."""
+    conventions: Mapping[str, str]
 
     @property
     def total(self) -> Floats:
@@ -90,4 +92,4 @@ def hedge_flow(
         moved[k] = answered.at(one, 0.0, [0.0, days], keep_expired=True).delta[:, 0, 0]
     lines = book.parity_delta(days) - book.parity_delta()
     vanna = None if beta is None else -(moved[:, 0] - sticky)
-    return HedgeFlow(price, -(sticky - here), vanna, -(moved[:, 1] - moved[:, 0] + lines), days)
+    return HedgeFlow(price, -(sticky - here), vanna, -(moved[:, 1] - moved[:, 0] + lines), days, book.conventions)

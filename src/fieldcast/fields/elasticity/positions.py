@@ -12,7 +12,7 @@ values between two prices, less the anchor's delta, do not know of them, and sma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
@@ -20,6 +20,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fieldcast.fields.dealer.units import SMALLEST_SIGMA
+from fieldcast.fields.elasticity.conventions import stamp
 from fieldcast.fields.priced_chain import PricedChain
 from fieldcast.ground import InvalidInput, MissingData
 from fieldcast.pricing._arrays import spread
@@ -28,9 +30,6 @@ Floats = NDArray[np.float64]
 YEAR = 365.0  # days
 GIVEN = "signs given by the caller"
 EDGE = 4.6  # of |log(price / spot)|: a hundredth and a hundredfold; beyond them nothing is re-priced
-
-
-SMALLEST_SIGMA = 0.005  # a year: what volatility falls to at most when it is shifted by an amount
 
 
 @runtime_checkable
@@ -86,6 +85,11 @@ class HedgedBook:
     model: PricingModel = PricingModel.BLACK_SCHOLES
     policy: str = GIVEN
     unknown: int = 0
+
+    @property
+    def conventions(self) -> Mapping[str, str]:
+        """How everything that is read off this book is to be read; every result carries it."""
+        return stamp(self.policy, self.model.value)
 
     def __len__(self) -> int:
         return int(self.lines.shape[1])

@@ -9,6 +9,7 @@ moves the price by Q / k; against a book without dealers that is `acceleration` 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fieldcast.fields.books.ladders import Ladders
@@ -40,6 +41,7 @@ class DirectionalElasticity:
     up: SideElasticity
     down: SideElasticity
     spot: float
+    conventions: Mapping[str, str]
 
     def dollars_per_percent(self, elasticity: float) -> float:
         """Units per 1.00 of price as dollars that must be traded for a move of 1 %."""
@@ -71,4 +73,4 @@ def directional_elasticity(book: HedgedBook, distance: float, *, depth: Ladders 
             total = float(dealer) + seen.density
             acceleration = seen.density / total if total > 0.0 else None
         sides.append(SideElasticity(float(dealer), seen.density, total, acceleration, seen.reason))
-    return DirectionalElasticity(distance, float(found.gamma[0, 0, 1]), sides[0], sides[1], book.spot)
+    return DirectionalElasticity(distance, float(found.gamma[0, 0, 1]), sides[0], sides[1], book.spot, book.conventions)

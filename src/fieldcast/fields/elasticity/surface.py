@@ -11,6 +11,7 @@ has a value: contracts that expire on the way drop out, and where none is left b
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +61,7 @@ class ElasticitySurface:
     """Units of the underlying per 1.00 of price."""
     expired: Floats
     """(days,) share of the book's absolute weight that has dropped out."""
+    conventions: Mapping[str, str]
 
 
 def elasticity_surface(book: HedgedBook, grid: SurfaceGrid | None = None) -> ElasticitySurface:
@@ -82,4 +84,4 @@ def elasticity_surface(book: HedgedBook, grid: SurfaceGrid | None = None) -> Ela
         raise IntegrityError("expected a number at every node of the surface, found others; check the priced chain")
     weight, years = np.abs(book.lines[6]), book.lines[1]
     gone = np.array([weight[years <= day / YEAR].sum() for day in days]) / weight.sum()
-    return ElasticitySurface(prices, shifts, days, energy, found.gamma, gone)
+    return ElasticitySurface(prices, shifts, days, energy, found.gamma, gone, book.conventions)

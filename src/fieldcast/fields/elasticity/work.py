@@ -12,6 +12,7 @@ W(a → b | S0) = V(b) − V(a) − Δ(S0) (b − a); a dealer who hedges again 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +31,7 @@ class Work:
 
     dollars: float
     rounding: float
+    conventions: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +60,11 @@ class MovementEnergy:
     """Total energy in dollars: dealers alone where no book was given, else with the book's cost, and unknown where that is."""
     asymmetry: Asymmetry
     dealer_asymmetry: Asymmetry
+    conventions: Mapping[str, str]
 
     @property
-    def barrier(self) -> float | None:
-        """The energy of the easier side, dollars: what has to be spent before the price leaves by this much."""
+    def least(self) -> float | None:
+        """The energy of the easier side, dollars: below 0 where dealers feed the move there. (A barrier, of `profile`, is not.)"""
         return None if self.up is None or self.down is None else min(self.up, self.down)
 
 
@@ -80,7 +83,7 @@ def resisting_work(book: HedgedBook, end: float, *, start: float | None = None, 
     value, delta, size = found.value[0, 0], found.delta[0, 0, 0], found.size[0, 0]
     dollars = (value[2] - value[1]) - delta * (end - begin)
     terms = size[1] + size[2] + size[0] / hedged * abs(end - begin) + abs(delta * (end - begin))
-    return Work(float(dollars), float(ROUNDING * terms))
+    return Work(float(dollars), float(ROUNDING * terms), book.conventions)
 
 
 def work_along(book: HedgedBook, prices: Floats) -> Floats:
@@ -132,4 +135,6 @@ def movement_energy(book: HedgedBook, distance: float, *, name: str = "move", de
         whole = Asymmetry(None, missing)
         if total_up is not None and total_down is not None:
             whole = asymmetry(total_up, total_down, rounding)
-    return MovementEnergy(name, distance, above, below, up.cost, down.cost, missing, total_up, total_down, whole, dealers)
+    return MovementEnergy(
+        name, distance, above, below, up.cost, down.cost, missing, total_up, total_down, whole, dealers, book.conventions
+    )

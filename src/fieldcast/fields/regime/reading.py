@@ -27,8 +27,11 @@ from fieldcast.fields.regime.parameters import RETURN, ChangePointParameters, Hm
 from fieldcast.fields.regime.soft import NAMES
 from fieldcast.fields.vocabulary import Alarm, Stance
 from fieldcast.ground import Reason, utc
+from fieldcast.market import sessions_between
 
 DRAWDOWN_WINDOW = 60
+VIX_CALENDAR, ONE_DAY = "XNYS", timedelta(days=1)
+FOR_CALM = (Alarm.VIX_LEVEL, Alarm.VIX_JUMP, Alarm.DRAWDOWN)  # without these nobody is told that all is calm
 OLDEST_VIX = timedelta(days=5)  # a long weekend and a holiday; an older close says nothing of now
 
 
@@ -74,7 +77,8 @@ def regime_field(
     *,
     calendar: str,
     vix: pl.DataFrame | None = None,
-    correlation: float | None = None,
+    market_correlation: float | None = None,
+    pairwise_correlation: float | None = None,
     dealer_gamma: float | None = None,
     rules: RiskOffRules | None = None,
     hmm: HmmParameters | Reason | None = None,
@@ -88,7 +92,8 @@ def regime_field(
     bars : daily bars of the instrument, schema `market.BARS`
     calendar : of the instrument
     vix : daily bars of the VIX; only those known at `as_of` are read. None = no such series
-    correlation : with the market, over whatever the caller declares; None = unknown
+    market_correlation : of the instrument with the market, over whatever the caller declares: a word, no alarm
+    pairwise_correlation : mean over the pairs of the book of instruments that the caller trades, for the alarm; None = unknown
     dealer_gamma : dealers' net gamma at the present price; None = unknown
     hmm : frozen parameters of the hidden states; a reason = why they may not be used, which is then said; None = not asked for
     change : frozen parameters of the change points; None = not asked for
@@ -104,31 +109,35 @@ def regime_field(
         vix_before=before,
         drawdown=_drawdown(bars, as_of),
         volatility_rank=row.get("volatility_rank"),
-        correlation=correlation,
+        correlation=pairwise_correlation,
         dealer_gamma=dealer_gamma,
     )
     verdict = risk_off(state, rules)
     labels: dict[str, StrEnum] = {}
     reasons: dict[str, Reason] = {}
-    values: dict[str, float] = {"alarms": float(len(verdict.alarms))}
+    judged = len(Alarm) - len(verdict.not_judged)
+    values: dict[str, float] = {"alarms": float(len(verdict.alarms)), "alarms_judged": float(judged)}
+    reasons |= {f"alarm_{rule}": _why_not_judged(rule, state, why) for rule in verdict.not_judged}
     if now is None:
         reasons |= {"vix": why, "vix_level": why}
     else:
         values["vix"] = now
         labels["vix_level"] = vix_level(now)
-    if state.drawdown is not None:
+    if state.drawdown is None:
+        reasons["drawdown"] = Reason.WARMING_UP
+    else:
         values["drawdown"] = state.drawdown
     if state.volatility_rank is None:
         reasons["volatility_level"] = Reason.WARMING_UP
     else:
         labels["volatility_level"] = volatility_level(state.volatility_rank)
-    if correlation is not None:
-        values["correlation"] = correlation
-        labels["correlation_level"] = correlation_level(correlation)
+    if market_correlation is not None:
+        values["market_correlation"] = market_correlation
+        labels["correlation_level"] = correlation_level(market_correlation)
     if verdict.active:
         labels["stance"] = Stance.RISK_OFF
-    elif Alarm.VIX_LEVEL in verdict.not_judged:
-        reasons["stance"] = why
+    elif unknown := [rule for rule in FOR_CALM if rule in verdict.not_judged]:
+        reasons["stance"] = reasons[f"alarm_{unknown[0]}"]
     else:
         labels["stance"] = Stance.CALM
     memberships = {name: row[name] for name in NAMES if name in row}
@@ -209,7 +218,16 @@ def _vix(vix: pl.DataFrame | None, as_of: datetime) -> tuple[float | None, float
     if as_of - known["ts"][-1] > OLDEST_VIX:
         return None, None, Reason.STALE
     closes = known["close"].tail(2).to_list()
-    return closes[-1], closes[0] if len(closes) == 2 else None, Reason.NO_DATA
+    days = known["ts"].tail(2).dt.date().to_list()
+    between = 0 if len(days) < 2 else sessions_between(VIX_CALENDAR, days[0] + ONE_DAY, days[1] - ONE_DAY).height
+    return closes[-1], closes[0] if len(closes) == 2 and not between else None, Reason.NO_DATA
+
+
+def _why_not_judged(rule: Alarm, state: MarketState, why: Reason) -> Reason:
+    """Why a rule has no verdict: what it reads is not known."""
+    if rule in (Alarm.VIX_LEVEL, Alarm.VIX_JUMP):
+        return why if state.vix is None else Reason.MISSING_SESSION
+    return Reason.WARMING_UP if rule is Alarm.DRAWDOWN else Reason.NO_DATA
 
 
 def _drawdown(bars: pl.DataFrame, as_of: datetime) -> float | None:

@@ -29,7 +29,7 @@ from fieldcast.fields.sentiment.conviction import Convinced, conviction, second_
 from fieldcast.fields.sentiment.flows import SourceFlow, earnings_tone, news_flow, reddit_flow, stocktwits_flow, x_flow
 from fieldcast.fields.sentiment.mentions import Mentions, mention_mania
 from fieldcast.fields.sentiment.rules import SentimentRules
-from fieldcast.fields.sentiment.texts import Texts, checked_scores, known_texts
+from fieldcast.fields.sentiment.texts import ScoreTable, Texts, checked_scores
 from fieldcast.fields.sentiment.tone import PriceMood, price_sentiment
 from fieldcast.fields.vocabulary import SentimentRegime
 from fieldcast.ground import Reason, utc
@@ -160,10 +160,10 @@ def sentiment_field(
     InvalidInput : rows of another schema or of several instruments, an unknown source, or a score out of its range
     """
     as_of, rules = utc(as_of), rules or SentimentRules()
-    rows = None if scores is None else checked_scores(scores)
-    now = known_texts(rows, as_of, rules)
+    table = ScoreTable.of(None if scores is None else checked_scores(scores), rules)
+    now = table.at(as_of)
     flows = {name: FLOWS[name](now, rules) for name in rules.weights.declared}
-    path = _path(rows, as_of, rules, flows)
+    path = _path(table, as_of, flows)
     days = rules.step_hours / 24.0
     momentum = None if path is None else slope(path) / days
     counted = np.isin(now.source, [place for place, name in enumerate(FLOWS) if name in flows])
@@ -186,14 +186,16 @@ def sentiment_field(
     )
 
 
-def _path(rows: pl.DataFrame | None, as_of: datetime, rules: SentimentRules, flows: Mapping[str, SourceFlow]) -> Floats | None:
+def _path(table: ScoreTable, as_of: datetime, flows: Mapping[str, SourceFlow]) -> Floats | None:
     """Scores at equally spaced moments, of the sources that have one at every one of them."""
     names = [name for name, flow in flows.items() if flow.score is not None]
-    step = timedelta(hours=rules.step_hours)
+    if not names:
+        return None
+    rules, step = table.rules, timedelta(hours=table.rules.step_hours)
     found: list[Sequence[SourceFlow]] = []
     for back in range(rules.points - 1, -1, -1):
-        texts = known_texts(rows, as_of - back * step, rules) if names else None
-        found.append([FLOWS[name](texts, rules) for name in names] if texts is not None else [])
+        texts = table.at(as_of - back * step)
+        found.append([FLOWS[name](texts, rules) for name in names])
     steady = [place for place in range(len(names)) if all(point[place].score is not None for point in found)]
     scores = [weighted_score([point[place] for place in steady], rules) for point in found]
     if any(score is None for score in scores):

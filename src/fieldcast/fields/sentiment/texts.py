@@ -7,11 +7,13 @@ of them in the declared order, so that no text is counted twice.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from fieldcast.fields._rows import Flags, Floats
 from fieldcast.fields.sentiment.rules import SOURCES, SentimentRules
@@ -20,6 +22,7 @@ from fieldcast.market import conform, has_reason, table_of
 
 TABLE = "text_scores"
 _MICROS_AN_HOUR = 3.6e9
+Stamps = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +64,7 @@ class Texts:
 
 
 def checked_scores(rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows of `text_scores`, oldest knowledge first.
+    """Rows of `text_scores` that the engine can read.
 
     Raises
     ------
@@ -76,7 +79,78 @@ def checked_scores(rows: pl.DataFrame) -> pl.DataFrame:
     inside = pl.col("score").is_between(-1, 1) & pl.col("confidence").is_between(0, 1)
     if not rows.select(inside.fill_null(value=False).all()).item():
         raise InvalidInput("expected scores in [-1, 1] and confidences in [0, 1], found others; score the texts again")
-    return rows.sort("available_at", "ts", "item", "scorer")
+    return rows
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreTable:
+    """Checked rows as arrays, in the order in which a later row of the same text takes the place of an earlier one.
+
+    Parameters
+    ----------
+    ts, available_at : (n,) microseconds since 1970
+    text : (n,) number of the text, by source and item
+    columns : name → (n,) the rest, as in `Texts`
+    scorer : (n,) places in `scorers`
+    """
+
+    ts: Stamps
+    available_at: Stamps
+    text: Stamps
+    scorer: Stamps
+    scorers: tuple[str, ...]
+    columns: Mapping[str, np.ndarray]
+    rules: SentimentRules
+
+    @classmethod
+    def of(cls, rows: pl.DataFrame | None, rules: SentimentRules) -> ScoreTable:
+        """The table of rows from `checked_scores`; None = no rows.
+
+        Sorted by the declared order of scorers, the first last, and within one by when the score was known.
+        """
+        rows = table_of(TABLE).empty() if rows is None else rows
+        order = {scorer: place for place, scorer in enumerate(rules.scorers)}
+        names = rows["scorer"].unique().sort()
+        places = {name: place for place, name in enumerate(names)}
+        ranks = {name: -order.get(name.partition("@")[0], len(order)) for name in names}
+        rows = rows.with_columns(
+            _rank=pl.col("scorer").replace_strict(ranks, return_dtype=pl.Int64),
+            scorer=pl.col("scorer").replace_strict(places, return_dtype=pl.Int64),
+            source=pl.col("source").replace_strict({s: n for n, s in enumerate(SOURCES)}, return_dtype=pl.Int64),
+        ).sort("_rank", "available_at", "ts", "scorer", maintain_order=True)
+        source = rows["source"].to_numpy()
+        item = rows["item"].rank("dense").fill_null(0).to_numpy().astype(np.int64)
+        _, text = np.unique(item * len(SOURCES) + source, return_inverse=True)
+        flags = rows.select(assumed=has_reason(Reason.AVAILABILITY_ASSUMED), simulated=has_reason(Reason.SIMULATED))
+        numbers = ("score", "confidence", "mentions", "engagement", "comments")
+        columns = {name: rows[name].fill_null(float("nan")).to_numpy() for name in numbers}
+        return cls(
+            ts=rows["ts"].to_physical().to_numpy(),
+            available_at=rows["available_at"].to_physical().to_numpy(),
+            text=text,
+            scorer=rows["scorer"].to_numpy(),
+            scorers=tuple(names),
+            columns=columns | {"source": source} | {name: flags[name].to_numpy().astype(bool) for name in flags.columns},
+            rules=rules,
+        )
+
+    def at(self, as_of: datetime) -> Texts:
+        """The texts that had been scored by `as_of`, each once, in the order of the table."""
+        as_of = utc(as_of)
+        stamp = int(as_of.timestamp() * 1e6)
+        oldest = stamp - int(self.rules.back.total_seconds() * 1e6)
+        known = np.flatnonzero((self.available_at <= stamp) & (self.ts > oldest))
+        newest = np.full(int(self.text.max(initial=-1)) + 1, -1, dtype=np.int64)
+        newest[self.text[known]] = known  # ascending: of several rows of a text the last one stays
+        kept = np.sort(newest[newest >= 0])
+        columns = {name: values[kept] for name, values in self.columns.items()}
+        return Texts(
+            as_of=as_of,
+            age=np.maximum(stamp - self.ts[kept], 0) / _MICROS_AN_HOUR,
+            scorers=tuple(self.scorers[place] for place in np.unique(self.scorer[kept])),
+            simulated=bool(columns.pop("simulated").any()),
+            **columns,
+        )
 
 
 def known_texts(rows: pl.DataFrame | None, as_of: datetime, rules: SentimentRules) -> Texts:
@@ -87,25 +161,4 @@ def known_texts(rows: pl.DataFrame | None, as_of: datetime, rules: SentimentRule
     rows : from `checked_scores`; None = none
     as_of : the moment, with its zone
     """
-    as_of = utc(as_of)
-    if rows is None:
-        rows = table_of(TABLE).empty()
-    known = rows.filter(pl.col("available_at") <= as_of, pl.col("ts") > as_of - rules.back)
-    name = pl.col("scorer").str.split("@").list.first()
-    order = {scorer: place for place, scorer in enumerate(rules.scorers)}
-    known = known.with_columns(_rank=name.replace_strict(order, default=len(order), return_dtype=pl.Int64))
-    known = known.sort("_rank", descending=True, maintain_order=True).unique(["source", "item"], keep="last", maintain_order=True)
-    number = {column: known[column].fill_null(float("nan")).to_numpy() for column in ("engagement", "comments")}
-    stamp = int(as_of.timestamp() * 1e6)
-    return Texts(
-        as_of=as_of,
-        source=known["source"].replace_strict({s: n for n, s in enumerate(SOURCES)}, return_dtype=pl.Int64).to_numpy(),
-        age=np.maximum(stamp - known["ts"].to_physical().to_numpy(), 0) / _MICROS_AN_HOUR,
-        score=known["score"].to_numpy(),
-        confidence=known["confidence"].to_numpy(),
-        mentions=known["mentions"].fill_null(1.0).to_numpy(),
-        assumed=known.select(has_reason(Reason.AVAILABILITY_ASSUMED)).to_series().to_numpy().astype(bool),
-        scorers=tuple(known["scorer"].unique().sort()),
-        simulated=bool(known.select(has_reason(Reason.SIMULATED).any()).item()),
-        **number,
-    )
+    return ScoreTable.of(rows, rules).at(as_of)

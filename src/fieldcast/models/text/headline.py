@@ -1,7 +1,8 @@
-"""The headline model: a multinomial logistic regression on words and letters, fitted on the user's own labelled copy.
+"""The headline model: a multinomial logistic regression on words, letters and the lexicon, fitted on the user's own copy.
 
     words    runs of one and two words in at least 2 texts      letters   runs of 2 to 5 letters within words, at least 3 texts
-    weight   (1 + ln tf) · (ln((1 + n) / (1 + df)) + 1), each block scaled to length 1      (TF-IDF, sublinear)
+    lexicon   tanh(P / 2), tanh(N / 2) and the score of our lexicon: what the rules of grammar in it know
+    weight   (1 + ln tf) · (ln((1 + n) / (1 + df)) + 1), words and letters each scaled to length 1      (TF-IDF, sublinear)
     odds     softmax(W x + b), W with a ridge of 1 / (2 C)
 
 Numbers are written as 0, so that no amount is learnt by heart. No fitted weights are shipped: Financial PhraseBank, on which
@@ -28,9 +29,11 @@ from numpy.typing import NDArray
 
 from fieldcast.ground import IntegrityError, InvalidInput, MissingData, ShortHistory, digest
 from fieldcast.models.text.contract import LABELS, Floats, Scored, checked_texts, from_odds, is_blank
+from fieldcast.models.text.lexicon import Lexicon
 
 FORMAT = 1
 LEAST_TEXTS = 30
+OPINIONS = 3  # columns of the lexicon
 MANIFEST, VOCABULARY, WEIGHTS = "manifest.json", "vocabulary.json", "weights.npz"
 _NUMBER = re.compile(r"\d[\d.,]*")
 _BLOCKS: dict[str, dict[str, Any]] = {
@@ -47,14 +50,14 @@ class HeadlineModel:
     ----------
     vocabulary : block → its terms, in the order of its columns
     idf : block → (terms,) inverse document frequencies
-    weights : (3, p) over the columns of all blocks, in the order of LABELS; intercept : (3,)
+    weights : (3, p) over the columns of all blocks and of the lexicon, in the order of LABELS; intercept : (3,)
     """
 
     name = "headline"
     languages = ("en",)
 
     def __init__(self, vocabulary: dict[str, list[str]], idf: dict[str, Floats], weights: Floats, intercept: Floats) -> None:
-        width = sum(map(len, vocabulary.values()))
+        width = sum(map(len, vocabulary.values())) + OPINIONS
         if set(vocabulary) != set(_BLOCKS) or any(idf[name].shape != (len(vocabulary[name]),) for name in _BLOCKS):
             raise InvalidInput(f"expected terms and frequencies of {', '.join(_BLOCKS)}, found others")
         if weights.shape != (len(LABELS), width) or intercept.shape != (len(LABELS),):
@@ -64,7 +67,7 @@ class HeadlineModel:
         self.vocabulary, self.idf, self.weights, self.intercept = vocabulary, idf, weights, intercept
         self._blocks = {name: _block(name, vocabulary[name], idf[name]) for name in _BLOCKS}
         parts = {"vocabulary": _digest_json(vocabulary), **{f"idf.{name}": _digest_array(idf[name]) for name in _BLOCKS}}
-        parts |= {"weights": _digest_array(weights), "intercept": _digest_array(intercept)}
+        parts |= {"weights": _digest_array(weights), "intercept": _digest_array(intercept), "lexicon": Lexicon().version}
         self.version = digest({"format": FORMAT, "kind": self.name, **parts})
 
     @classmethod
@@ -95,7 +98,8 @@ class HeadlineModel:
         from sklearn.linear_model import LogisticRegression
 
         vectorisers = {name: TfidfVectorizer(sublinear_tf=True, **how) for name, how in _BLOCKS.items()}
-        table = hstack([vectoriser.fit_transform(read) for vectoriser in vectorisers.values()]).tocsr()
+        blocks = [vectoriser.fit_transform(read) for vectoriser in vectorisers.values()]
+        table = hstack([*blocks, opinions(read)]).tocsr()
         model = LogisticRegression(C=C, max_iter=2000).fit(table, labels)
         return cls(
             {name: vectoriser.get_feature_names_out().tolist() for name, vectoriser in vectorisers.items()},
@@ -112,7 +116,7 @@ class HeadlineModel:
         found = [np.zeros((0, len(LABELS)))]
         for first in range(0, len(read), _BATCH):
             part = read[first : first + _BATCH]
-            table = hstack([block.transform(part) for block in self._blocks.values()]).tocsr()
+            table = hstack([*(block.transform(part) for block in self._blocks.values()), opinions(part)]).tocsr()
             eta = np.asarray(table @ self.weights.T) + self.intercept
             odds = np.exp(eta - eta.max(axis=1, keepdims=True))
             found.append(odds / odds.sum(axis=1, keepdims=True))
@@ -130,7 +134,7 @@ class HeadlineModel:
         np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
         vocabulary = json.dumps(self.vocabulary, ensure_ascii=False, sort_keys=True).encode()
         files = {VOCABULARY: _write(folder / VOCABULARY, vocabulary), WEIGHTS: _write(folder / WEIGHTS, buffer.getvalue())}
-        manifest = {"format": FORMAT, "kind": self.name, "hash": self.version, "files": files}
+        manifest = {"format": FORMAT, "kind": self.name, "hash": self.version, "lexicon": Lexicon().version, "files": files}
         _write(folder / MANIFEST, json.dumps(manifest, sort_keys=True, indent=1).encode())
         return self.version
 
@@ -142,12 +146,15 @@ class HeadlineModel:
         ------
         MissingData : none was
         IntegrityError : bytes or parameters are not those that were saved
+        InvalidInput : it was fitted with another lexicon than this version's
         """
         if not (folder / MANIFEST).is_file():
             raise MissingData(f"expected a headline model in {folder}, found none; fieldcast train headline FILE")
         manifest = _parsed(folder / MANIFEST, (folder / MANIFEST).read_bytes())
         if manifest.get("format") != FORMAT or manifest.get("kind") != cls.name or not isinstance(manifest.get("files"), dict):
             raise IntegrityError(f"expected a manifest of a headline model, format {FORMAT}, in {folder}; fit again")
+        if manifest.get("lexicon") != Lexicon().version:
+            raise InvalidInput(f"expected a headline model fitted with this lexicon in {folder}, found another's; fit again")
         content = {name: _checked(folder / name, manifest["files"].get(name)) for name in (VOCABULARY, WEIGHTS)}
         vocabulary = _parsed(folder / VOCABULARY, content[VOCABULARY])
         try:
@@ -159,6 +166,14 @@ class HeadlineModel:
         if model.version != manifest.get("hash"):
             raise IntegrityError(f"expected model {manifest.get('hash')} in {folder}, found {model.version}; fit again")
         return model
+
+
+def opinions(texts: Sequence[str]) -> Any:
+    """(n, 3) sparse: what the lexicon makes of each text."""
+    from scipy.sparse import csr_matrix
+
+    good, bad = Lexicon().amounts(texts).T
+    return csr_matrix(np.column_stack([np.tanh(good / 2.0), np.tanh(bad / 2.0), (good - bad) / (good + bad + 1.0)]))
 
 
 def plain(text: str) -> str:

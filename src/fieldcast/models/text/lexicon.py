@@ -24,7 +24,7 @@ import numpy as np
 
 from fieldcast.ground import digest
 from fieldcast.models.text import _words as words
-from fieldcast.models.text.contract import NEGATIVE, NEUTRAL, POSITIVE, Scored, checked_texts
+from fieldcast.models.text.contract import NEGATIVE, NEUTRAL, POSITIVE, Floats, Scored, checked_texts
 
 FORMULA = 1  # raised with every change of the rules, so that the version changes with it
 REACH_OF_NEGATION, REACH_OF_CHANGE, LONGEST = 3, 4, 20_000
@@ -46,13 +46,16 @@ class Lexicon:
 
     def score(self, texts: Sequence[str]) -> Scored:
         """Scores of the texts; the first 20,000 letters of each are read."""
-        sums = np.array([_sums(text) for text in checked_texts(texts)], dtype=np.float64).reshape(-1, 2)
-        good, bad = sums[:, 0], sums[:, 1]
+        good, bad = self.amounts(texts).T
         total = good + bad
         score = (good - bad) / (total + 1.0)
         sure = np.divide(np.abs(good - bad), total + 2.0)
         label = np.where(score > LEAST, POSITIVE, np.where(score < -LEAST, NEGATIVE, NEUTRAL)).astype(np.int64)
         return Scored(score, sure, label)
+
+    def amounts(self, texts: Sequence[str]) -> Floats:
+        """(n, 2) P and N of each text: what its hits above and below 0 are worth."""
+        return np.array([_sums(text) for text in checked_texts(texts)], dtype=np.float64).reshape(-1, 2)
 
     def explain(self, text: str) -> list[tuple[str, float]]:
         """The hits of a text and what each is worth, in their order."""
