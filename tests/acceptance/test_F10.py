@@ -150,11 +150,13 @@ def test_one_core_gives_every_quantity_of_the_row() -> None:
     for name in found:
         assert np.isfinite(reading.values[name])
     # one core: the curvature of the work is the elasticity, and its slope is the flow
-    step = 1e-3 * priced.spot
-    small = elasticity_field(priced, naive(priced), sigma_move=1e-3)
+    size = 1e-5  # a hundredth of a sigma of the nearest expiry, an hour: the rest is of the order of its square
+    step = size * priced.spot
+    small = elasticity_field(priced, naive(priced), sigma_move=size)
     work = small.energy["1sigma"]
     k = 0.5 * (small.elasticity["1sigma"].up.dealer + small.elasticity["1sigma"].down.dealer)
-    assert (work.dealer_up.dollars + work.dealer_down.dollars) / step**2 == pytest.approx(k, rel=0.2)
+    assert (work.dealer_up.dollars + work.dealer_down.dollars) / step**2 == pytest.approx(k, rel=1e-6)
+    assert k == pytest.approx(small.elasticity["1sigma"].local, rel=1e-6)
     assert small.flow.gamma[4] == pytest.approx(-small.elasticity["1sigma"].up.dealer * step)
     fused = fuse_timeframes({"1d": daily.horizon(), "1w": weekly.horizon()})
     assert fused.asymmetry is not None

@@ -94,7 +94,10 @@ def test_every_processor_s_output_is_stamped_and_none_can_be_made_without() -> N
 
 def test_a_reading_of_exposures_without_its_stamp_is_rejected() -> None:
     """The short form that the field map, the command line and a model see is refused just as the engine's own output is."""
-    for engine, unit in ((dealer_field(two_options()).reading(), "unit"), (elasticity_field(two_options(), NAIVE).reading(), "units")):
+    for engine, unit in (
+        (dealer_field(two_options()).reading(), "unit"),
+        (elasticity_field(two_options(), NAIVE).reading(), "units"),
+    ):
         assert {"sign_policy", unit} <= engine.conventions.keys()
         with pytest.raises(InvalidInput, match="expected the conventions"):
             Reading(engine.namespace, AS_OF, engine.values, conventions={})

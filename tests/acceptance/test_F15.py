@@ -4,8 +4,9 @@ Done when: "1,000 property cases: a position mirrored in a Bachelier twin has as
 BSM (T ≥ 7 d, ±1 %) at most 0.02, work with one hedged anchor S0 is additive over sub-moves, doubling open interest doubles flow,
 the sign flips with dealer sign".
 
-Each of the five is held on 1,000 cases of its own. At the money means at the forward or at the spot, with a carry of at most
-three times the variance a year: where carry outweighs variance by more, a strike at the spot is not at the money.
+Each of the five is held on 1,000 cases of its own. At the money means at the forward or at the spot, with two limits on the carry
+that the row does not state: at most 8 % a year, and at most three times the variance a year. Where carry outweighs variance by
+more, a strike at the spot is not at the money.
 """
 
 from __future__ import annotations
@@ -98,6 +99,11 @@ def test_the_twin_is_no_empty_claim_a_position_that_is_not_mirrored_has_an_asymm
 def test_an_at_the_money_book_has_asymmetry_at_most_two_hundredths(
     seed: int, spot: float, t: float, sigma: float, lean: float, at_forward: bool
 ) -> None:
+    """One strike at the spot or at the forward, seven days to two years, volatility 5 to 150 %, a move of 1 %.
+
+    The bound holds within two limits: |carry| ≤ 8 % a year and |carry| ≤ 3 σ² a year, whichever is less;
+    `test_beyond_the_limits_of_the_carry…` shows that the second is needed.
+    """
     random = np.random.default_rng(seed)
     is_call, interest = bool(random.random() < 0.5), np.exp(random.uniform(0.0, 11.0))
     side, rate = random.choice([-1.0, 1.0]), random.uniform(-0.02, 0.08)
@@ -107,6 +113,14 @@ def test_an_at_the_money_book_has_asymmetry_at_most_two_hundredths(
     found = movement_energy(book, 0.01 * spot).asymmetry.value
     assert found is not None
     assert abs(found) <= 0.02
+
+
+def test_beyond_the_limits_of_the_carry_a_strike_at_the_spot_leans_by_more() -> None:
+    """Volatility 5 %, two years, a carry of 8 %: 32 times the variance, and the strike is 2.3 deviations from the forward."""
+    book = hedged_book(chain_of([(100.0, True, 2.0, 0.05, 100.0)], 100.0, 0.08, 0.08), [1.0])
+    found = movement_energy(book, 1.0).asymmetry.value
+    assert found is not None
+    assert abs(found) > 0.02
 
 
 @CASES

@@ -36,7 +36,7 @@ VERBS = {
     "version": None,                       # prints fieldcast.__version__, which is public
     "demo": "demo",
     "doctor": "doctor",
-    "fields": "field_map",
+    "fields": "read_fields",
     "validate": "validate",
     "project": "project",
     "data_import": "import_data",
@@ -53,6 +53,7 @@ VERBS = {
     "data_members": "import_members",
     "data_score": "score_texts",
     "train_headline": "train_headline",
+    "train_regime": "fit_regime",
     "cycle_run": "run_cycle",
     "audit_verify": "verify_audit",
 }

@@ -20,7 +20,7 @@ VERBS = (
     *("version", "demo", "doctor", "fields", "validate", "project"),
     *("data import", "data formats", "data ls", "data show", "data check", "data verify", "data compact"),
     *("data repair", "data universe", "data simulate", "data tickers", "data members"),
-    *("data score", "train headline"),
+    *("data score", "train headline", "train regime"),
     *("cycle run", "audit verify"),
 )
 
@@ -95,6 +95,8 @@ def test_help_starts_quickly_and_loads_nothing_heavy() -> None:
         (("train", "headline"), "file"),
         (("train", "headline", "none.txt"), "none.txt"),
         (("train", "headline", "none.txt", "--folds", "1"), "--folds"),
+        (("train", "regime"), "instrument"),
+        (("train", "regime", "SIM:NONE"), "SIM:NONE"),
         (("cycle", "run", PLANTED), "--paper"),
         (("cycle", "run", "SIM:NONE", "--paper"), "SIM:NONE"),
     ],

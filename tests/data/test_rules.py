@@ -47,6 +47,20 @@ def test_sound_rows_pass_untouched(make_bars, spy):
     assert report.quarantine.is_empty()
 
 
+def test_rows_in_uneven_pieces_leave_cleaning_whole(make_bars, spy):
+    """Readers yield columns in pieces of unlike number, over which polars' string functions panic."""
+    whole = make_bars()
+    pieces = pl.concat([whole["close"].slice(at, 20) for at in range(0, whole.height, 20)], rechunk=False)
+    bars = whole.with_columns(pieces)
+    assert len(set(bars.n_chunks("all"))) > 1
+    kept, report = clean(bars, spy, NOW)
+    assert kept.equals(whole)
+    assert set(kept.n_chunks("all")) == {1}
+    broken = plant(whole, *REMOVED[Reason.NOT_A_SESSION])
+    kept, report = clean(broken.with_columns(pieces), spy, NOW)
+    assert set(kept.n_chunks("all")) == set(report.quarantine.n_chunks("all")) == {1}
+
+
 @pytest.mark.parametrize("reason", REMOVED)
 def test_a_broken_row_is_removed_and_kept_in_quarantine(make_bars, spy, reason):
     bars = plant(make_bars(), *REMOVED[reason])

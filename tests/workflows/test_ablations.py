@@ -60,7 +60,7 @@ def test_the_ablation_walks_twice_and_records_what_it_found(tmp_path: Path) -> N
         found = ablate_regime(workspace, "SIM:ONE", experiment)
         upgrade = UPGRADES["hmm_regime"]
         with workspace.ledger.read() as session:
-            assert load_evidence(session, upgrade.claims, NOW) == tuple(sorted(found.evidence, key=lambda row: row.claim))
+            assert set(load_evidence(session, upgrade.claims, NOW)) == set(found.evidence)
         assert found.verdict.reasons == (Reason.SIMULATED,)
         assert all(row.span.simulated and row.n > 100 for row in found.evidence)
         assert found.evidence[0].configuration_hash == upgrade.configuration_hash("SIM:ONE")

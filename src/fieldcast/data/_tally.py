@@ -188,7 +188,7 @@ def _described(quarantine: pl.DataFrame, table: str) -> pl.DataFrame:
     values = [name for name in table_of(table).schema if name not in ("instrument", "available_at", "reasons")]
     shown = (pl.col(name).cast(pl.String).fill_null("") for name in values)
     text = pl.format(", ".join(f"{name}={{}}" for name in values), *shown)
-    first = quarantine.filter(pl.int_range(pl.len()).over("reason") < _SHOWN)
+    first = quarantine.filter(pl.int_range(pl.len()).over("reason") < _SHOWN).rechunk()  # polars' format panics on uneven chunks
     return first.select(
         pl.lit(table).alias("table"), pl.col("row").cast(pl.Int64), "instrument", "reason", text.str.slice(0, 200).alias("text")
     )

@@ -130,7 +130,7 @@ def clean_rows(
     plan, now = _plan(table), utc(now)
     described = {instrument.id: instrument for instrument in instruments}
     known = described if _has_hours(table) else {}
-    kept = rows if rows.schema == plan.schema else conform(rows, dict(table.schema))
+    kept = (rows if rows.schema == plan.schema else conform(rows, dict(table.schema))).rechunk()
     kept = kept.with_columns(pl.col(plan.floats).fill_nan(None)) if plan.floats else kept
     seen = _seen(kept, plan, known)
     broken = seen["broken"] or (seen["newest"] is not None and seen["newest"] > (now - _EPOCH) // timedelta(microseconds=1))

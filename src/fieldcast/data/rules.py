@@ -98,7 +98,7 @@ def clean(bars: pl.DataFrame, instrument: Instrument, now: datetime) -> tuple[pl
     bars : columns of `market.BARS`, of one instrument, in any order; numbers may be null, NaN or anything else
     now : rows whose session has not closed by then are from the future
     """
-    rows, now = bars if bars.schema == _SCHEMA else conform(bars, BARS), utc(now)
+    rows, now = (bars if bars.schema == _SCHEMA else conform(bars, BARS)).rechunk(), utc(now)
     ts = microseconds(rows["ts"])
     off = ~is_close(ts, session_times(instrument.calendar).close)
     late = ts > (now - _EPOCH) // timedelta(microseconds=1)
@@ -182,7 +182,8 @@ def with_codes(rows: pl.DataFrame, found: Mapping[Reason, pl.Series]) -> pl.Data
     for code, where in found.items():
         new = rows.select(where & pl.col("reasons").ne_missing(pl.lit(str(code)))).to_series()
         if new.any():
-            rows = rows.with_columns(add_reason(code, pl.lit(new)))
+            changed = rows.select("reasons").filter(new).with_columns(add_reason(code, pl.lit(value=True)))["reasons"]
+            rows = rows.with_columns(reasons=rows["reasons"].scatter(new.arg_true(), changed))
     return rows
 
 

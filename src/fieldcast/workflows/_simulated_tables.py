@@ -25,6 +25,7 @@ from fieldcast.ground import InvalidInput
 from fieldcast.market import Instrument, Kind
 
 BATCH = 500_000  # rows of a table that are put into the store at once
+BOOK = ("depth", "quotes", "trades")
 
 
 class TableMaker(Protocol):
@@ -83,7 +84,7 @@ class BookMaker:
 
     @property
     def sources(self) -> dict[str, str]:
-        return dict.fromkeys(("depth", "quotes", "trades"), self.market.source)
+        return dict.fromkeys(BOOK, self.market.source)
 
     def store(self, store: Store) -> int:
         made = simulate_book(self.market)

@@ -28,7 +28,7 @@ from fieldcast.data.simulated import (
 from fieldcast.data.simulated.bars import DATASET, source_of
 from fieldcast.ground import ConflictError, InvalidInput, Shown
 from fieldcast.market import Instrument, Kind
-from fieldcast.workflows._simulated_tables import TABLES, TableMaker
+from fieldcast.workflows._simulated_tables import BOOK, TABLES, TableMaker
 from fieldcast.workflows.progress import Progress, silent
 from fieldcast.workflows.workspace import Workspace
 
@@ -68,7 +68,7 @@ def simulate_data(
     Parameters
     ----------
     names : of the instruments, whose ids are `SIM:` and the name
-    first, last : dates of the sessions, both included
+    first, last : dates of the sessions, both included; the same again with a later `last` appends
     seed : of the random numbers; stands in the lineage and in the instruments' names
     market : equity, crypto, fx or index
     table : bars; chains (of an equity or an index: american and european contracts; with the underlying's bars and the counts of
@@ -81,7 +81,8 @@ def simulate_data(
     ------
     InvalidInput : an unknown market, table, interval or name, a correlation out of range, or one of chains or books
     MissingData : `like` has too few bars of the interval
-    ConflictError : the store has an instrument of that name out of another seed or other parameters; nothing was written
+    ConflictError : the store has an instrument of that name out of another seed, another first date or other parameters, or a
+        book beside bars or chains is wanted under one name; nothing was written
     """
     if table not in ("bars", *TABLES):
         raise InvalidInput(f"expected a table out of bars, {', '.join(TABLES)}, found {table!r}")
@@ -133,7 +134,7 @@ def _tables(workspace: Workspace, makers: list[TableMaker], seed: int, table: st
 def _refuse_another(workspace: Workspace, instrument: Instrument, expected: Mapping[str, str]) -> None:
     """A simulated instrument is one history: what is stored under its id must come out of the same seed and parameters.
 
-    Another table of it (minutes beside days) has the same seed.
+    Another table of it (minutes beside days) has the same seed. A book has a price path of its own, and so no bars or chains.
 
     Parameters
     ----------
@@ -144,6 +145,11 @@ def _refuse_another(workspace: Workspace, instrument: Instrument, expected: Mapp
     seed = next(iter(expected.values())).partition(",")[0]
     tables = stored.filter((pl.col("instrument") == instrument.id) & (pl.col("dataset") == DATASET))["table"]
     for table in tables:
+        if (table in BOOK) != any(wanted in BOOK for wanted in expected):
+            raise ConflictError(
+                f"expected {instrument.id} with one price path, found {table} stored and {', '.join(expected)} to be made: a "
+                "simulated book does not follow simulated bars and chains; choose another name"
+            )
         for delivery in workspace.store.lineage(instrument.id, table=table, dataset=DATASET):
             wanted = expected.get(table)
             same = delivery.source == wanted if wanted is not None else delivery.source.partition(",")[0] == seed

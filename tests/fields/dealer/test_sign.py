@@ -128,7 +128,8 @@ def tick_by_tick(price, bid, ask, contract):
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from([1.0, 1.05, 1.1, 2.0, np.nan]), st.sampled_from([0.9, 1.0, np.nan]), st.integers(0, 3)), max_size=40
+        st.tuples(st.sampled_from([1.0, 1.05, 1.1, 2.0, np.nan]), st.sampled_from([0.9, 1.0, np.nan]), st.integers(0, 3)),
+        max_size=40,
     )
 )
 def test_lee_and_ready_is_what_a_reader_of_the_tape_finds(trades):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from fieldcast.fields.elasticity import PricingModel, hedged_book
 from fieldcast.fields.dealer.units import SMALLEST_SIGMA
+from fieldcast.fields.elasticity import PricingModel, hedged_book
 from fieldcast.ground import InvalidInput, MissingData
 from fieldcast.pricing import bsm_greeks
 

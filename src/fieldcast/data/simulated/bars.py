@@ -89,7 +89,10 @@ def simulate_bars(market: BarMarket) -> Iterator[SimulatedBars]:
 
 
 def source_of(market: BarMarket, item: SimulatedInstrument) -> str:
-    """What the lineage of an instrument's bars says: equal where, and only where, everything that they depend on is equal."""
+    """What the lineage of an instrument's bars says: equal where, and only where, everything that they depend on is equal.
+
+    The last date is no part of it: a later one only appends.
+    """
     return f"BarMarket seed {market.seed}, {market.interval}, parameters {digest(_identity(market, item))}"
 
 
@@ -195,8 +198,8 @@ def _simulate(market: BarMarket, item: SimulatedInstrument, factors: _Factors) -
 
 
 def _identity(market: BarMarket, item: SimulatedInstrument) -> dict[str, Any]:
-    """Everything that an instrument's bars depend on."""
-    of_market = {name: getattr(market, name) for name in ("seed", "first", "last", "interval", "degrees_of_freedom", "steps")}
+    """Everything that an instrument's bars depend on; `last` only says how many there are."""
+    of_market = {name: getattr(market, name) for name in ("seed", "first", "interval", "degrees_of_freedom", "steps")}
     return {"market": of_market, "instrument": asdict(item)}
 
 

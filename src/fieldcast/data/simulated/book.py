@@ -5,8 +5,8 @@ again, never crossed: bids stand below the reference price and asks above it, al
 event that moves the reference price changes several levels: the farthest of one side leaves the view (size 0), another comes in.
 A trade has the number of the message that took it off the book, and hits the best price that stood before.
 
-The book is a history of its own: it shares the name, the tick and the first price of the instrument's simulated bars, not their
-path.
+The book is a history of its own: it shares the tick and the first price of an instrument's simulated bars, not their path. The
+store therefore holds a book under another name than bars and chains (`workflows.simulate_data`).
 """
 
 from __future__ import annotations
@@ -57,8 +57,12 @@ class BookMarket:
 
     @property
     def source(self) -> str:
-        """What the lineage says: equal where, and only where, everything that the rows depend on is equal."""
-        return f"BarMarket seed {self.seed}, book, parameters {digest(asdict(self))}"
+        """What the lineage says: equal where, and only where, everything that the rows depend on is equal.
+
+        `last` is no part of it: a later one only appends.
+        """
+        identity = {name: value for name, value in asdict(self).items() if name != "last"}
+        return f"BarMarket seed {self.seed}, book, parameters {digest(identity)}"
 
 
 @dataclass(frozen=True)

@@ -95,8 +95,12 @@ class ChainMarket:
 
     @property
     def source(self) -> str:
-        """What the lineage of the chain says: equal where, and only where, everything that it depends on is equal."""
-        return f"BarMarket seed {self.seed}, {self.interval}, chain, parameters {digest(asdict(self))}"
+        """What the lineage of the chain says: equal where, and only where, everything that it depends on is equal.
+
+        `last` is no part of it: a later one only appends.
+        """
+        identity = {name: value for name, value in asdict(self).items() if name != "last"}
+        return f"BarMarket seed {self.seed}, {self.interval}, chain, parameters {digest(identity)}"
 
 
 @dataclass(frozen=True)

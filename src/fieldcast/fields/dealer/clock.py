@@ -11,7 +11,8 @@ in a market where nothing is thought to happen while it is closed. The truth lie
 expiry (an AM-settled contract after the last close) the session clock falls back to the calendar for that line: something must
 pass.
 
-Sessions are those of the exchange calendar that the book's `Conventions` name; `24/7` has one a day, from midnight to midnight UTC.
+Sessions are those of the exchange calendar that the book's `Conventions` name; `24/7` has one a day, from midnight to midnight
+UTC.
 """
 
 from __future__ import annotations

@@ -109,8 +109,10 @@ class DealerField(Stamped):
         )
 
     def _zero_dte_share(self) -> float | None:
-        """Share of gross gamma that ends on the session that is on, 0 where none is; unknown where contracts were dropped and none
-        is left that does."""
+        """Share of gross gamma that ends on the session that is on, 0 while closed.
+
+        Unknown where contracts were dropped and none is left that does.
+        """
         today = self.decay.by_bucket.filter(pl.col("bucket") == ZERO_DTE)["gross_gex"]
         lost = sum(count for reason, count in self.dropped.items() if reason is not Reason.EXPIRED)
         if self.gamma.gross == 0 or (self.decay.session_on and today.is_empty() and lost > 0):

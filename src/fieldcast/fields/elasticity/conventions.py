@@ -23,6 +23,4 @@ def stamp(policy: str, model: str) -> Mapping[str, str]:
     policy : who is taken to hold the contracts
     model : value of `positions.PricingModel`
     """
-    return MappingProxyType(
-        {"sign_policy": policy, "units": UNITS, "orientation": ORIENTATION, "re_pricing": RE_PRICING[model]}
-    )
+    return MappingProxyType({"sign_policy": policy, "units": UNITS, "orientation": ORIENTATION, "re_pricing": RE_PRICING[model]})

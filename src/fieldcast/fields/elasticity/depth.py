@@ -3,7 +3,8 @@
     density(m) = Σ size of the levels within m of the mid / m                  [units of the underlying per 1.00 of price]
     cost(m)    = Σ size · |price − mid| over the same levels                   [dollars paid beyond the mid]
 
-A level counts when its price is at most m away, but for the rounding of binary fractions. Where the feed shows fewer levels than the move needs, neither is known.
+A level counts when its price is at most m away, but for the rounding of binary fractions. Where the feed shows fewer levels than
+the move needs, neither is known.
 """
 
 from __future__ import annotations

@@ -175,7 +175,7 @@ def elasticity_field(
     if sigma_move is None:
         if implied is None:
             raise MissingData(
-                f"expected an expiry of {priced.underlying} with strikes on both sides of its forward, found none around the spot "
+                f"expected an expiry of {priced.underlying} with strikes on both sides of its forward, found none around "
                 f"{priced.spot:g}: the volatility at the money is unknown; give sigma_move, one sigma of a day"
             )
         fraction = implied / sqrt(chosen.sessions_a_year)

@@ -64,7 +64,7 @@ class MovementEnergy:
 
     @property
     def least(self) -> float | None:
-        """The energy of the easier side, dollars: below 0 where dealers feed the move there. (A barrier, of `profile`, is not.)"""
+        """The energy of the easier side, dollars: below 0 where dealers feed the move there; a barrier of `profile` never is."""
         return None if self.up is None or self.down is None else min(self.up, self.down)
 
 
