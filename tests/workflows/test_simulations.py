@@ -64,7 +64,8 @@ DAYS = {"first": date(2019, 3, 28), "last": date(2019, 3, 29)}
 @pytest.mark.parametrize(
     "options",
     [{}, {"market": "fx"}, {"market": "crypto", "interval": "1h"}, {"table": "chains", "market": "index"},
-     {"table": "chains", "interval": "1h"}, {"table": "depth"}],
+     pytest.param({"table": "chains", "interval": "1h"}, marks=pytest.mark.slow),
+     pytest.param({"table": "depth"}, marks=pytest.mark.slow)],
     ids=lambda options: " ".join(options.values()) or "bars",
 )  # fmt: skip
 def test_a_later_end_appends_and_gives_what_the_whole_span_at_once_gives(tmp_path: Path, options) -> None:

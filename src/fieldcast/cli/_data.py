@@ -44,7 +44,8 @@ def data_import(
     tick: Annotated[str | None, typer.Option("--tick", help="Smallest price step [default: by kind].")] = None,
     adjusted: Annotated[bool, typer.Option("--adjusted", help="The prices are back-adjusted (no raw prices).")] = False,
     received: Annotated[
-        str | None, typer.Option("--received", help="When the files reached you [default: now]; what they do not date was known then.")
+        str | None,
+        typer.Option("--received", help="When the files reached you [default: now]: what they do not date was known then."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, count, write nothing.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Import also files that were imported before.")] = False,

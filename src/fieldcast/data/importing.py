@@ -19,6 +19,7 @@ from fieldcast.data._batch import Batch, Hooks
 from fieldcast.data._tally import Failure, ImportReport, SourceReport, Tally, refuse_unfit
 from fieldcast.data.cleaning import clean_rows
 from fieldcast.data.formats import Format, Options, Parsed, Source, format_of, recognise
+from fieldcast.data.formats.lean_maps import look_again
 from fieldcast.data.lineage import Lineage
 from fieldcast.data.opens import FEWEST, flag_synthetic_opens
 from fieldcast.data.rules import CleaningReport, clean, count_reasons
@@ -83,6 +84,7 @@ def import_sources(
     ------
     FieldcastError : with `halt`, what is wrong with the first file
     """
+    look_again()
     batch = Batch(store, batch_rows, Hooks(storing, stored), dry_run=dry_run, halt=halt)
     failures: list[Failure] = []
     rows = 0

@@ -147,7 +147,8 @@ def _read(source: _Source, as_of: datetime, vix: str | None, sign: str, earned: 
     rules = ChainRules(spot="parity") if source.instrument.kind is Kind.INDEX else ChainRules()
     chain = None if chains is None else attempt("dealer", lambda: price_chain(chains, as_of, rules=rules))
     policy = earned.policy(sign, chain)
-    dealer = None if chain is None else attempt("dealer", lambda: dealer_field(chain, sign=policy))
+    clock = source.instrument.calendar
+    dealer = None if chain is None else attempt("dealer", lambda: dealer_field(chain, sign=policy, calendar=clock))
     prints, quotes = source.recent("trades", as_of), source.recent("quotes", as_of)
     told = {"trades": prints, "quotes": quotes}
     book = None if depth is None else attempt("book", lambda: book_field(depth, as_of, **told, settings=BOOK))

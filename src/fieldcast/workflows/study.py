@@ -119,7 +119,6 @@ def compose_paths(prepared: Prepared, walks: Sequence[OddsWalk], experiment: Exp
     variance = daily_variance(prepared.bars)["variance"].to_numpy().astype(np.float64)
     daily = np.concatenate([[np.nan], prepared.returns[1][:-1]])
     in_time = known_in_time(prepared.bars, HAR_WINDOW)
-    known = np.isfinite(prepared.features()).mean(axis=1)
     regressors = prepared.features(experiment.cones.regressors) if experiment.cones.regressors else None
     paths = []
     for horizon in experiment.labels.sign:
@@ -135,12 +134,25 @@ def compose_paths(prepared: Prepared, walks: Sequence[OddsWalk], experiment: Exp
                 sigma=np.where(in_time, sigma, np.nan),
                 sign_odds=walk.odds,
                 input_missing=walk.input_missing,
-                data_coverage=known,
+                data_coverage=data_coverage(prepared, walk),
                 flat_share=experiment.labels.flat_share,
                 drift=experiment.cones.drift,
             )
         )
     return paths
+
+
+def data_coverage(prepared: Prepared, walk: OddsWalk) -> Array:
+    """(n,) share of the columns of the model in force at each row that were known; before the first fit, of all columns.
+
+    A column that a fold left out is no input of its model, known or not.
+    """
+    known = np.isfinite(prepared.features())
+    share: Array = known.mean(axis=1)
+    for fit in walk.fits:                       # in time order: each stands until the next one
+        places = [prepared.names.index(name) for name in fit.columns]
+        share[fit.first_test_row :] = known[fit.first_test_row :, places].mean(axis=1) if places else 1.0
+    return share
 
 
 def outcomes(prepared: Prepared, horizons: Sequence[int]) -> pl.DataFrame:

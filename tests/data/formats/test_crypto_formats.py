@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -272,6 +273,32 @@ def test_bybit_funding_history_comes_newest_first(tmp_path):
     answer["result"]["list"] = [rates[0], {**rates[1], "symbol": "BTCUSDT"}]
     with pytest.raises(InvalidInput, match=r"one future in two\.json, found BTCUSDT, ETHUSDT"):
         _imported(_write(tmp_path, "two.json", json.dumps(answer)))
+
+
+def _funding_answer(*entries: dict[str, object], **changes: object) -> str:
+    answer = {"retCode": 0, "retMsg": "OK", "result": {"category": "linear", "list": list(entries)}}
+    return json.dumps(answer | changes)
+
+
+def test_a_bybit_rate_of_zero_written_as_a_number_is_a_rate(tmp_path):
+    entries = [{"symbol": "ETHUSDT", "fundingRate": rate, "fundingRateTimestamp": 1_672_041_600_000 + 28_800_000 * k}
+               for k, rate in enumerate((0, 0.0, 1e-05))]
+    rows = _only(_imported(_write(tmp_path, "funding.json", _funding_answer(*entries)))[0])
+    assert rows["rate"].to_list() == [0.0, 0.0, 1e-05]
+
+
+@pytest.mark.parametrize(
+    ("symbol", "changes", "found"),
+    [("ETHUSDT", {"retCode": 10001, "retMsg": "params error", "result": {}}, "found retCode 10001: params error"),
+     ("ETHUSDT", {"retCode": 10002, "retMsg": "late"}, "found retCode 10002: late"),
+     (None, {}, "found entries without one; give instrument="),
+     ("BTCPERP", {}, "a pair such as BTCUSDT, found 'BTCPERP'; give instrument=")],
+)  # fmt: skip
+def test_what_is_wrong_with_a_bybit_funding_answer_is_named(tmp_path, symbol, changes, found):
+    entry = {"symbol": symbol, "fundingRate": "0.0001", "fundingRateTimestamp": "1672041600000"}
+    path = _write(tmp_path, "funding.json", _funding_answer(entry, **changes))
+    with pytest.raises(InvalidInput, match=re.escape(found)):
+        import_source(path, Options(now=NOW), store=MemoryStore(), format="bybit-funding")
 
 
 @pytest.mark.parametrize("zone", [None, "UTC"])

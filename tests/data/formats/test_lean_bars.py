@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from fieldcast.data import MemoryStore
 from fieldcast.data.formats import Options, Source, recognise
 from fieldcast.data.formats.lean_text import moments, read_numbers
-from fieldcast.data.importing import SourceReport, import_source
+from fieldcast.data.importing import SourceReport, import_source, import_sources
 from fieldcast.ground import InvalidInput, Reason
 from fieldcast.market import Instrument, Kind, has_reason
 
@@ -386,10 +386,22 @@ def test_the_map_files_of_a_folder_are_looked_through_once_for_many_days(tmp_pat
     real = lean_maps.read_map_folder
     monkeypatch.setattr(lean_maps, "read_map_folder", lambda folder: looked.append(folder) or real(folder))
     text = "34200000,6455000,6460000,6450000,6459900,250\n"
-    for day in ("20140605", "20140606", "20140609"):
-        path = zipped(tmp_path, f"equity/usa/minute/aapl/{day}_trade.zip", {f"{day}_aapl_minute_trade.csv": text})
-        assert [item.id for item in imported(path)[1].instruments] == ["XNAS:AAPL"]
+    paths = [
+        zipped(tmp_path, f"equity/usa/minute/aapl/{day}_trade.zip", {f"{day}_aapl_minute_trade.csv": text})
+        for day in ("20140605", "20140606", "20140609")
+    ]
+    report = import_sources([(path, Options(now=NOW)) for path in paths], store=MemoryStore(), halt=True)
+    assert [item.id for file in report.files for item in file.instruments] == ["XNAS:AAPL"] * 3
     assert len(looked) == 1
     (maps / "msft.csv").write_text("19980102,msft,Q\n20501231,msft,Q\n")
     text_path = zipped(tmp_path, "equity/usa/minute/msft/20140605_trade.zip", {"20140605_msft_minute_trade.csv": text})
     assert [item.id for item in imported(text_path)[1].instruments] == ["XNAS:MSFT"]
+
+
+def test_an_edited_map_file_counts_from_the_next_import_on(tmp_path):
+    maps = tmp_path / "equity/usa/map_files"
+    maps.mkdir(parents=True)
+    path = zipped(tmp_path, "equity/usa/daily/aapl.zip", {"aapl.csv": "20140605 00:00,6455000,6460000,6450000,6459900,250\n"})
+    for exchange, venue in (("Q", "XNAS"), ("N", "XNYS"), ("P", "ARCX")):
+        (maps / "aapl.csv").write_text(f"19980102,aapl,{exchange}\n20501231,aapl,{exchange}\n")
+        assert [item.id for item in imported(path)[1].instruments] == [f"{venue}:AAPL"]

@@ -131,6 +131,7 @@ def test_the_same_seed_gives_the_same_book_in_another_process_and_a_later_end_on
     assert hashed(replace(short, seed=4)) != other
     (one,) = simulate_book(short).sessions()
     assert one.depth.equals(sessions[0].depth)
+    assert short.source == replace(short, last=DAY[1]).source != replace(short, seed=4).source
 
 
 def test_a_coin_has_a_book_around_the_clock():

@@ -32,7 +32,7 @@ _LINE = re.compile(r"\d{8} \d{2}:\d{2}:\d{2},[-+0-9.eE]+")
 
 
 def _read(source: Source, options: Options) -> Iterator[Parsed]:
-    instrument = crypto_instrument("BINANCE", crypto_symbol(stem_of(source).upper()), options, perpetual=True)
+    instrument = crypto_instrument("BINANCE", _pair(stem_of(source)), options, perpetual=True)
     frame, broken = delimited(lines_of(source.data()), ["time", "rate"], ",")
     ts = moments(frame["time"], options.zone or "UTC")
     unread = frame.filter(ts.is_null())
@@ -46,7 +46,7 @@ def _read(source: Source, options: Options) -> Iterator[Parsed]:
 
 
 def _read_binance(source: Source, options: Options) -> Iterator[Parsed]:
-    instrument = crypto_instrument("BINANCE", crypto_symbol(stem_of(source).upper()), options, perpetual=True)
+    instrument = crypto_instrument("BINANCE", _pair(stem_of(source)), options, perpetual=True)
     text = b"".join(text_blocks(source))
     lines = lines_of(text)
     frame, broken = delimited(lines[1:], _BINANCE.split(","), ",", first=1)
@@ -56,22 +56,39 @@ def _read_binance(source: Source, options: Options) -> Iterator[Parsed]:
 
 def _read_bybit(source: Source, options: Options) -> Iterator[Parsed]:
     try:
-        items = json.loads(source.data())["result"]["list"]
-        texts = [{name: str(item.get(name) or "") for name in _BYBIT} for item in items]
+        answer = json.loads(source.data())
+        failed = answer.get("retCode", 0) != 0
+        texts = [] if failed else [{name: _text(item.get(name)) for name in _BYBIT} for item in answer["result"]["list"]]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InvalidInput(
             f"expected the answer of Bybit's funding history (JSON with result.list) in {source.name}, found another"
         ) from None
+    if failed:
+        found = f"retCode {answer['retCode']}: {answer.get('retMsg')}"
+        raise InvalidInput(f"expected an answer of Bybit without an error in {source.name}, found {found}; fetch it again")
     frame = pl.DataFrame(texts, schema=dict.fromkeys(_BYBIT, pl.String())).with_row_index("row")
     symbols = frame["symbol"].unique().to_list()
     if len(symbols) != 1:
-        raise InvalidInput(f"expected the funding of one future in {source.name}, found {', '.join(sorted(symbols)) or 'none'}")
-    instrument = crypto_instrument("BYBIT", crypto_symbol(symbols[0].upper()), options, perpetual=True)
+        found = ", ".join(sorted(symbol or "an entry without symbol" for symbol in symbols)) or "none"
+        raise InvalidInput(f"expected the funding of one future in {source.name}, found {found}")
+    if not symbols[0] and options.instrument is None:
+        raise InvalidInput(f"expected the symbol of a future in {source.name}, found entries without one; give instrument=")
+    instrument = crypto_instrument("BYBIT", _pair(symbols[0]), options, perpetual=True)
     rows = frame.select(
         pl.col("row").cast(pl.Int64), "fundingRateTimestamp", epoch("fundingRateTimestamp").alias("ts"),
         number("fundingRate").alias("rate"),
     )
     yield _parsed(rows, "fundingRateTimestamp", instrument, no_rejects())
+
+
+def _text(value: object) -> str:
+    """A value of the answer as text; empty where it is null."""
+    return "" if value is None else str(value)
+
+
+def _pair(name: str) -> str:
+    """The pair in a name, else the name, so that who refuses it can say what was found."""
+    return crypto_symbol(name.upper()) or name
 
 
 def _parsed(rows: pl.DataFrame, written: str, instrument: Instrument, broken: pl.DataFrame) -> Parsed:

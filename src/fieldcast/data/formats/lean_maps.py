@@ -9,7 +9,6 @@ companies that had it earlier: `fb.1` is the company that was `fb` until 2003.
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
@@ -20,7 +19,6 @@ import polars as pl
 from fieldcast.ground import InvalidInput
 
 FOREVER = date(2050, 1, 1)
-_KNOWN_FOR = 2.0        # seconds for which a folder in which no file came or went is not looked through again
 USA = "USA"     # consolidated United States market: where a file does not say on which exchange the company is listed
 MIC = {"N": "XNYS", "Q": "XNAS", "P": "ARCX", "A": "XASE", "Z": "BATS"}
 HOLDINGS: dict[str, pl.DataType] = {
@@ -81,12 +79,12 @@ def read_map_folder(folder: Path) -> pl.DataFrame:
     files = sorted(folder.glob("*.csv")) if folder.is_dir() else []
     if not files:
         raise InvalidInput(f"expected a folder of LEAN map files at {folder}, found none there")
-    return _read_folder(tuple((path, path.stat().st_mtime_ns) for path in files))
+    return _read_folder(tuple((path, found.st_mtime_ns, found.st_size) for path in files for found in (path.stat(),)))
 
 
 @lru_cache(maxsize=8)
-def _read_folder(files: tuple[tuple[Path, int], ...]) -> pl.DataFrame:
-    table = pl.concat([read_map_file(path) for path, _ in files]).sort("ticker", "first")
+def _read_folder(files: tuple[tuple[Path, int, int], ...]) -> pl.DataFrame:
+    table = pl.concat([read_map_file(path) for path, _, _ in files]).sort("ticker", "first")
     previous = pl.col("last").shift(1).over("ticker")
     followed = pl.col("permtick").shift(1).over("ticker")
     clash = table.with_columns(other=followed, until=previous).filter(
@@ -113,15 +111,20 @@ class MapFiles:
     holdings: pl.DataFrame
 
 
-# folder → its time of change in ns, when it was looked through, what it held
-_SEEN: dict[Path, tuple[int, float, MapFiles]] = {}
+_SEEN: dict[Path, MapFiles] = {}        # folder → what it held when it was last looked through
+_CURRENT: dict[Path, int] = {}          # those of them that need no second look before the next import → their time of change, ns
+
+
+def look_again() -> None:
+    """Look every folder through again before it is used: its files may have been edited. For the start of an import."""
+    _CURRENT.clear()
 
 
 def beside(path: Path, folder: Path | None) -> MapFiles | None:
     """The map files that belong to a data file: those of `folder`, else `<market>/map_files` of LEAN's layout, else none.
 
-    A folder has thousands of them and is asked for with every day's file: it is looked through again only where a file came or
-    went, or after two seconds.
+    A folder has thousands of them and is asked for with every day's file: within an import it is looked through again only
+    where a file came or went. An edited file counts from the next import on (`look_again`).
     """
     if folder is not None:
         return _looked_through(folder)
@@ -138,10 +141,10 @@ def _looked_through(folder: Path) -> MapFiles:
         changed = os.stat(folder).st_mtime_ns
     except OSError:
         raise InvalidInput(f"expected a folder of LEAN map files at {folder}, found none there") from None
-    known, now = _SEEN.get(folder), time.monotonic()
-    if known is not None and known[0] == changed and now - known[1] < _KNOWN_FOR:
-        return known[2]
+    if _CURRENT.get(folder) == changed:
+        return _SEEN[folder]
     holdings = read_map_folder(folder)
-    found = known[2] if known is not None and known[2].holdings is holdings else MapFiles(holdings)
-    _SEEN[folder] = (changed, now, found)
+    known = _SEEN.get(folder)
+    found = known if known is not None and known.holdings is holdings else MapFiles(holdings)
+    _SEEN[folder], _CURRENT[folder] = found, changed
     return found
