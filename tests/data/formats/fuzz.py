@@ -250,11 +250,11 @@ def _packed(data: bytes, chance: Chance) -> bytes:
     """Gzip: whole around damaged text, cut short, flipped, or twice."""
     kind = chance.randrange(4)
     if kind == 0:
-        return gzip.compress(_content(data, chance))
-    packed = gzip.compress(data)
+        return gzip.compress(_content(data, chance), mtime=0)
+    packed = gzip.compress(data, mtime=0)
     if kind == 1:
         return packed[: chance.randrange(2, len(packed))]
-    return _flip(packed, chance) if kind == 2 else gzip.compress(packed)
+    return _flip(packed, chance) if kind == 2 else gzip.compress(packed, mtime=0)
 
 
 def _archive(data: bytes, chance: Chance) -> bytes:
