@@ -233,6 +233,7 @@ def test_simulated_bars_of_every_market_carry_the_label_and_their_seed_and_repla
         store.append(bare, replace(made.lineage, simulated=False, dataset="real"), table="bars/1m")
 
 
+@pytest.mark.slow
 def test_simulated_chains_and_books_carry_the_label_and_their_seed():
     store = MemoryStore()
     chain = simulate_chain(ChainMarket(2024, index("IDX"), date(2023, 11, 24), date(2023, 11, 24), listings=INDEX_LISTINGS))

@@ -73,6 +73,7 @@ def assert_whole(report: CausalityReport, names: Mapping[str, object]) -> None:
     assert (causality.TRUNCATION_TOLERANCE, causality.PREFIX_TOLERANCE) == (1e-9, 1e-6)
 
 
+@pytest.mark.slow
 def test_every_feature_at_200_random_times_of_a_simulated_market() -> None:
     bars, vix = simulated(1150, 10)
     report = check_causality(features.REGISTRY, compute, bars, covariates={"vix": vix}, times=TIMES, seed=1, restated_bars=True)

@@ -103,7 +103,7 @@ def test_a_book_and_another_price_path_of_one_name_are_refused(workspace: Worksp
 @pytest.mark.parametrize(
     ("options", "tables"),
     [({"table": "chains", "market": "index"}, {"bars/1d", "chains", "open_interest"}),
-     ({"table": "depth", "market": "equity"}, {"depth", "quotes", "trades"})],
+     pytest.param({"table": "depth", "market": "equity"}, {"depth", "quotes", "trades"}, marks=pytest.mark.slow)],
 )  # fmt: skip
 def test_chains_and_books_are_stored_with_what_belongs_to_them_and_labelled(workspace: Workspace, options, tables) -> None:
     made = simulate_data(workspace, ["IDX"], seed=7, **DAYS, **options)

@@ -11,6 +11,7 @@ from datetime import time
 import polars as pl
 
 from fieldcast.ground import InvalidInput
+from fieldcast.market import sessions
 
 _DATES = ("%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%d-%b-%Y", "%b %d, %Y")
 ZONED = r"^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?) ?(Z|[+-]\d{2}:?\d{2}|UTC)$"
@@ -119,7 +120,13 @@ def _typed(column: pl.Series, calendar: str, name: str) -> pl.Series:
 
 
 def zone_of(calendar: str) -> str:
-    """The calendar's own time zone."""
+    """The calendar's own time zone.
+
+    Raises
+    ------
+    InvalidInput : no such calendar
+    """
     import exchange_calendars
 
+    sessions(calendar)  # which refuses a name that is none
     return str(exchange_calendars.get_calendar(calendar).tz)

@@ -41,6 +41,7 @@ def test_call_and_put_of_a_strike_have_one_volatility_and_the_order_is_expiry_st
     np.testing.assert_array_equal(puts, calls)
 
 
+@pytest.mark.slow
 def test_american_quotes_give_the_volatility_that_priced_them(make_table, make_smile):
     chain = make_table(days=(30.0, 90.0, 180.0), american=True, half_spread=0.002, strikes=21)
     found = price_chain(chain, AS_OF)

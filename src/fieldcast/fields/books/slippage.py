@@ -148,7 +148,7 @@ def _fill(walk: Walk, units: Floats, horizon: float, patience: Patience | None) 
     eaten, taken, extra, reached = (np.zeros_like(wanted) for _ in range(4))
     for _ in range(slices):
         reached = np.minimum(eaten + part, walk.size)
-        extra += walk.extra(reached) - walk.extra(eaten)
+        extra += walk.beyond_best(reached) - walk.beyond_best(eaten)
         taken += reached - eaten
         eaten = reached * keep
     whole = (wanted > 0) & (wanted - taken <= ROUNDING * walk.size)

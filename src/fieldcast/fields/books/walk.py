@@ -2,7 +2,7 @@
 
 All sums are kept as distances from the best price, so that a VWAP is exact to the last digits of the price:
 
-    extra(x) = ∫₀ˣ |p(v) − p_1| dv          C(x) = p_1 x ± extra(x)          VWAP(x) = p_1 ± extra(x) / x
+    beyond_best(x) = ∫₀ˣ |p(v) − p_1| dv          C(x) = p_1 x ± beyond_best(x)          VWAP(x) = p_1 ± beyond_best(x) / x
 
 with + for an order that buys (asks rise) and − for one that sells.
 """
@@ -48,7 +48,7 @@ class Walk:
         """True where the visible levels can take so many units."""
         return np.asarray(units <= self.size * (1 + ROUNDING))
 
-    def extra(self, units: Floats) -> Floats:
+    def beyond_best(self, units: Floats) -> Floats:
         """∫ |p − best| over the first units; the caller asks for no more than the ladder holds."""
         level = self._level(self.cumulative, units)
         return np.asarray(self._extra[level] + (units - self.cumulative[level]) * self._away[level])
@@ -88,7 +88,7 @@ def impact_walk(book: Ladders, order: str) -> pl.DataFrame:
     mid = book.mid
     walk = Walk(book, order)
     eaten = walk.cumulative[1:]
-    vwap = walk.best + walk.sign * walk.extra(eaten) / eaten
+    vwap = walk.best + walk.sign * walk.beyond_best(eaten) / eaten
     return pl.DataFrame(
         {
             "level": np.arange(1, eaten.size + 1),
