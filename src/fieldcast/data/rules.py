@@ -143,7 +143,7 @@ def _removals() -> dict[Reason, pl.Expr]:
 # made once: making the expressions costs as much as trying them on a small file
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SCHEMA = pl.Schema(BARS)
-_NOTHING = pl.DataFrame(schema=BARS).with_row_index("row").with_columns(reason=pl.lit(None, dtype=pl.String))
+_NOTHING = pl.DataFrame(schema={"row": pl.UInt32(), **BARS, "reason": pl.String()})  # no query: an import starts no threads
 _REMOVALS = _removals()
 _SOUND = (  # whether any row breaks a rule, whether no volume has to go
     pl.any_horizontal(where.any() for where in _REMOVALS.values()).alias("broken"),
