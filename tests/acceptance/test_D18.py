@@ -4,7 +4,7 @@ Done when: "10,000 mutated payloads per provider yield only typed errors or quar
 prices stored".
 
 The payloads are made by tests/data/formats/fuzz.py, whose docstring says from what and with which seeds. The fast tier runs 25
-of each format, the slow one 10 × FIELDCAST_FUZZ (30 unless set). The whole 10,000 of each provider on every core, with their
+of each format, the slow one 3 × FIELDCAST_FUZZ (30 unless set). The whole 10,000 of each provider on every core, with their
 counts, is benchmarks/evidence_fuzz.py.
 """
 
@@ -34,7 +34,7 @@ OPEN_PARTS: tuple[str, ...] = (
     "payloads of network providers",
     "the 10,000 payloads of each provider: benchmarks/evidence_fuzz.py runs them, its result is not filed yet",
 )
-CHUNKS = 10
+CHUNKS = 3
 
 
 def load() -> ModuleType:

@@ -101,7 +101,7 @@ def test_a_score_lies_between_the_scores_that_made_it(rows: list[tuple[float, fl
     flow = news_flow(known(*(text("news", hours, score, sure, item=str(n)) for n, (hours, score, sure) in enumerate(rows))))
     if flow.score is not None:
         heard = [score for hours, score, sure in rows if hours < 120 and sure > 0]
-        assert min(heard) <= flow.score <= max(heard)
+        assert min(heard) - 1e-12 <= flow.score <= max(heard) + 1e-12
         assert 0.0 <= flow.confidence <= 1.0
         assert 0.0 <= flow.dispersion <= 1.0
 
