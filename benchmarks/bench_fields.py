@@ -66,7 +66,9 @@ class Instrument:
         dealer_field(chain or self.chain, spots=self.spots).reading()
 
     def elasticity(self, parameters: ElasticityParameters | None = None, chain: PricedChain | None = None) -> None:
-        elasticity_field(chain or self.chain, NAIVE, daily_volume=1e6, parameters=parameters).reading()
+        field = elasticity_field(chain or self.chain, NAIVE, daily_volume=1e6, parameters=parameters)
+        field.reading()
+        _ = field.surface       # computed when asked for
 
     def session(self) -> None:
         session_liquidity(self.minutes, SPY, self.minute).reading()

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from math import sqrt
 from types import MappingProxyType
 
@@ -80,7 +81,6 @@ class ElasticityField:
     elasticity: Mapping[str, DirectionalElasticity]
     profile: EnergyProfile
     regimes: RegimeReading
-    surface: ElasticitySurface | None
     parameters: ElasticityParameters
     conventions: Mapping[str, str]
     labels: Mapping[str, StrEnum]
@@ -89,6 +89,16 @@ class ElasticityField:
     simulated: bool
     reasons: Mapping[str, Reason] = field(default_factory=dict)
     """Label → why it is unknown, for those that the interpreter itself gives."""
+
+    @cached_property
+    def surface(self) -> ElasticitySurface | None:
+        """Over the declared domain, computed when it is first asked for; none where no domain was declared.
+
+        Raises
+        ------
+        IntegrityError : a node came out as no number
+        """
+        return None if self.parameters.grid is None else elasticity_surface(self.book, self.parameters.grid)
 
     def horizon(self) -> Horizon | Reason:
         """What `fuse_timeframes` needs of this field."""
@@ -212,7 +222,6 @@ def elasticity_field(
         elasticity=MappingProxyType({name: directional_elasticity(book, size, depth=depth) for name, size in sizes.items()}),
         profile=profile,
         regimes=regimes,
-        surface=None if chosen.grid is None else elasticity_surface(book, chosen.grid),
         parameters=chosen,
         conventions=MappingProxyType(conventions),
         labels=MappingProxyType(dict(regimes.labels) | labels),
