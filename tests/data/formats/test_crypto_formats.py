@@ -287,10 +287,19 @@ def test_a_bybit_rate_of_zero_written_as_a_number_is_a_rate(tmp_path):
     assert rows["rate"].to_list() == [0.0, 0.0, 1e-05]
 
 
+def test_half_a_surrogate_pair_in_a_bybit_answer_costs_its_row_only(tmp_path):
+    entries = [{"symbol": "ETHUSDT", "fundingRate": "0.0001", "fundingRateTimestamp": stamp}
+               for stamp in ("1672041600000", "167\ud8002041600000", "1672070400000")]
+    store, report = _imported(_write(tmp_path, "funding.json", _funding_answer(*entries)))
+    assert _only(store).height == 2
+    assert report.removed == {Reason.ROW_UNREADABLE: 1}
+
+
 @pytest.mark.parametrize(
     ("symbol", "changes", "found"),
     [("ETHUSDT", {"retCode": 10001, "retMsg": "params error", "result": {}}, "found retCode 10001: params error"),
      ("ETHUSDT", {"retCode": 10002, "retMsg": "late"}, "found retCode 10002: late"),
+     ("ETHUSDT", {"retCode": 10003, "retMsg": "late \ud800"}, "found retCode 10003: late \\ud800"),
      (None, {}, "found entries without one; give instrument="),
      ("BTCPERP", {}, "a pair such as BTCUSDT, found 'BTCPERP'; give instrument=")],
 )  # fmt: skip

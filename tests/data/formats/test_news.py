@@ -82,6 +82,12 @@ def test_scores_are_numbers_though_the_file_has_them_as_text(bring):
         bring(fiqa(a="0.1")[:-3], "fiqa.json")
 
 
+def test_half_a_surrogate_pair_in_an_id_costs_its_entry_only(bring):
+    report, store = bring(fiqa(a="0.1", **{"b\ud800": "0.2"}), "fiqa.json")
+    assert store.read("NEWS:FIQA", table="news")["item"].to_list() == ["a/0"]
+    assert report.removed == {Reason.ROW_UNREADABLE: 1}
+
+
 HEADLINES = """# \u7b80\u62a5 (2024-01-05)
 
 ## \U0001f30d \u5b8f\u89c2 (SPY \u6807\u666e500)

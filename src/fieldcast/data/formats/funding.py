@@ -64,7 +64,7 @@ def _read_bybit(source: Source, options: Options) -> Iterator[Parsed]:
             f"expected the answer of Bybit's funding history (JSON with result.list) in {source.name}, found another"
         ) from None
     if failed:
-        found = f"retCode {answer['retCode']}: {answer.get('retMsg')}"
+        found = f"retCode {_text(answer['retCode'])}: {_text(answer.get('retMsg'))}"
         raise InvalidInput(f"expected an answer of Bybit without an error in {source.name}, found {found}; fetch it again")
     frame = pl.DataFrame(texts, schema=dict.fromkeys(_BYBIT, pl.String())).with_row_index("row")
     symbols = frame["symbol"].unique().to_list()
@@ -82,8 +82,8 @@ def _read_bybit(source: Source, options: Options) -> Iterator[Parsed]:
 
 
 def _text(value: object) -> str:
-    """A value of the answer as text; empty where it is null."""
-    return "" if value is None else str(value)
+    """A value of the answer as text that UTF-8 can hold (JSON can hold half a surrogate pair); empty where it is null."""
+    return "" if value is None else str(value).encode("utf-8", "backslashreplace").decode()
 
 
 def _pair(name: str) -> str:

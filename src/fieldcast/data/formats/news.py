@@ -94,7 +94,7 @@ def read_fiqa(source: Source, options: Options) -> Iterator[Parsed]:
         found = _fiqa_rows(id, entry)
         rows += found
         if not found:
-            broken.append((place, f"{id}: {json.dumps(entry)[:200]}"))
+            broken.append((place, f"{id.encode('utf-8', 'backslashreplace').decode()}: {json.dumps(entry)[:200]}"))
     schema = {"item": pl.String(), "text": pl.String(), "subject": pl.String(), "score": pl.Float64()}
     frame = pl.DataFrame(rows, schema=schema).with_columns(
         instrument=pl.lit("NEWS:FIQA"),
