@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 
 from fieldcast.data import FORMATS
+from fieldcast.features import REGISTRY, Column
+from fieldcast.features.tiers import tiers
 from fieldcast.ground import Reason
 from fieldcast.market import TABLES
 
@@ -88,12 +90,46 @@ def store() -> str:
     return "".join(parts).rstrip("\n") + "\n"
 
 
+FEATURES = """# Feature columns
+
+What a model may see, block by block. An experiment names blocks in `features.blocks`; a tier's name stands for a20 and what
+every tier up to it adds. The first *rows* of any table are null, and what happened earlier than that many rows ago moves a
+value by less than 1e-6. Bounds are what a value can never be beyond; an empty bound is none. No column moves when prices are
+multiplied by a constant and volumes divided by it.
+
+The formulas of the tiers are written in a small language and are computed from that text: `O H L C V` are the bar, `R` its
+log return, `TR` its true range, `TP` and `MID` its typical and middle price, `BODY`, `GAP` and `REACH` the logs of close over
+open, open over the close before, and high over low; `TOP` and `BOTTOM` the ends of its body, `AD` and `FLOW` its volume signed
+by where it closed and by the return. A word with a number looks back that many rows.
+
+"""
+
+
+def features() -> str:
+    blocks: dict[str, list[Column]] = {}
+    for column in REGISTRY.values():
+        blocks.setdefault(column.block, []).append(column)
+    sizes = ", ".join(f"`{name}` {len(tier.columns)}" for name, tier in tiers().items())
+    parts = [FEATURES + MADE.format(source="fieldcast.features.REGISTRY") + f"Tiers and their columns: {sizes}.\n\n"]
+    for block, members in blocks.items():
+        parts.append(f"## {block}\n\n{len(members)} columns.\n\n")
+        parts.append("| column | unit | rows | from | to | reads | formula | source |\n|---|---|---|---|---|---|---|---|\n")
+        for item in members:
+            low, high = ("" if bound is None else f"{bound:.4g}" for bound in (item.low, item.high))
+            formula = item.formula.replace("|", "\\|")
+            reads = ", ".join(item.inputs)
+            cells = (f"`{item.name}`", item.unit, str(item.warmup), low, high, reads, f"`{formula}`", item.source)
+            parts.append(f"| {' | '.join(cells)} |\n")
+        parts.append("\n")
+    return "".join(parts).rstrip("\n") + "\n"
+
+
 def _type(dtype: object) -> str:
     names = {"Float64": "number", "Int64": "integer", "String": "text", "Boolean": "true or false"}
     return names.get(str(dtype), "time (UTC)")
 
 
-PAGES = {"reason-codes.md": reasons, "formats.md": formats, "store-tables.md": store}
+PAGES = {"reason-codes.md": reasons, "formats.md": formats, "store-tables.md": store, "features.md": features}
 
 
 if __name__ == "__main__":

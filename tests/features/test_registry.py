@@ -14,7 +14,8 @@ from fieldcast.ground import InvalidInput
 
 def test_blocks_have_the_sizes_they_are_named_for() -> None:
     assert features.blocks()[:3] == ("a20", "vix", "volatility")
-    assert all(name.startswith("fields.") for name in features.blocks()[3:])
+    assert {name for name in features.blocks()[3:] if not name.startswith("fields.") and not name.endswith(".added")} == {"set31"}
+    assert len(features.columns(["set31"])) == 31
     assert len(features.columns(["a20"])) == 20
     assert len(features.columns(["vix"])) == 8
     assert features.columns(["vix", "a20"]) == features.columns(["vix"]) + features.columns(["a20"])

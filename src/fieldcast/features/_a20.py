@@ -13,7 +13,6 @@ Source: the a20 tier of the ts-scaling study, with ratios for its levels.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from fieldcast.features._inputs import Array, Inputs
 from fieldcast.features._registry import Column, recursive_warmup
@@ -141,32 +140,14 @@ def values(inputs: Inputs) -> dict[str, Array]:
 
 def log_ratio(close: Array, other: Array) -> Array:
     """log(close / other), NaN where `other` is not positive or not known."""
-    out = np.full(close.size, np.nan)
-    where = other > 0
-    out[where] = np.log(close[where] / other[where])
-    return out
+    ratio = np.full(close.size, np.nan)
+    np.divide(close, other, out=ratio, where=other > 0)
+    np.log(ratio, out=ratio)
+    return ratio
 
 
 def weekly_strength(close: Array) -> tuple[Array, Array]:
     """RSI 14 of the last 250 rows' 50 block closes, and the fast %K over its last five values; each (n,) in [0, 1]."""
-    rsi, place = np.full(close.size, np.nan), np.full(close.size, np.nan)
-    if close.size < WEEKLY_ROWS:
-        return rsi, place
-    blocks = np.lib.stride_tricks.sliding_window_view(close, WEEKLY_ROWS)[:, BLOCK_ROWS - 1 :: BLOCK_ROWS]
-    changes = np.ascontiguousarray(np.diff(blocks, axis=1).T)  # (49, rows): one line for each block's change
-    gains, losses = np.maximum(changes, 0.0), np.maximum(-changes, 0.0)
-    gain, loss = gains[:WILDER].mean(axis=0), losses[:WILDER].mean(axis=0)
-    least = LEAST_MOVE * close[WEEKLY_ROWS - 1 :]
-    last: list[npt.NDArray[np.float64]] = []
-    for block in range(WILDER, changes.shape[0]):
-        gain = gain * _KEEP + gains[block] / WILDER
-        loss = loss * _KEEP + losses[block] / WILDER
-        if block >= changes.shape[0] - BLOCK_ROWS:
-            strength = np.full(gain.size, np.nan)
-            np.divide(gain, gain + loss, out=strength, where=gain + loss > least)
-            last.append(strength)
-    recent = np.array(last)
-    low, high = recent.min(axis=0), recent.max(axis=0)
-    rsi[WEEKLY_ROWS - 1 :] = recent[-1]
-    np.divide(recent[-1] - low, high - low, out=place[WEEKLY_ROWS - 1 :], where=high - low > LEAST_RANGE)
-    return rsi, place
+    from fieldcast.indicators import block_strength
+
+    return block_strength(close, WILDER, BLOCK_ROWS, WEEKLY_ROWS // BLOCK_ROWS, 5, LEAST_MOVE, LEAST_RANGE)

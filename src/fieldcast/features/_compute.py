@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from fieldcast.features import _a20, _fields, _vix, _volatility
+from fieldcast.features import _a20, _fields, _set31, _vix, _volatility, tiers
 from fieldcast.features._inputs import Inputs, Mask, read_bars
 from fieldcast.features._registry import Column, of_blocks
 from fieldcast.ground import InvalidInput
@@ -19,7 +19,8 @@ def compute(bars: pl.DataFrame, blocks: Sequence[str], vix: pl.DataFrame | None 
     Parameters
     ----------
     bars : schema `market.BARS`, one instrument, ascending, one row each; n rows
-    blocks : out of "a20", "vix", "volatility", "fields.…" (see `features.blocks`), or "fields" for all of the last
+    blocks : out of "a20", "vix", "volatility", "set31", "fields.…" (see `features.blocks`), "fields" for all of the last,
+        or a tier ("a50" … "a500") for a20 and what the tiers up to it add
     vix : bars of VIX (ts, available_at and close are read); needed for the block "vix" alone
 
     Returns
@@ -42,27 +43,49 @@ def compute(bars: pl.DataFrame, blocks: Sequence[str], vix: pl.DataFrame | None 
         found |= _a20.values(inputs)
     if _volatility.BLOCK in wanted:
         found |= _volatility.values(inputs)
+    if _set31.BLOCK in wanted:
+        found |= _set31.values(inputs)
     if _vix.BLOCK in wanted and vix is not None:
         found |= _vix.values(inputs, vix)
     if any(name.startswith(_fields.PREFIX) for name in wanted):
         found |= _fields.values(bars)
+    if asked := {column.name: column.formula for column in chosen if column.block in tiers.BLOCKS}:
+        found |= tiers.values(inputs, asked)
+    return _table(bars, inputs, chosen, found)
+
+
+def compute_tier(bars: pl.DataFrame, tier: tiers.Tier) -> pl.DataFrame:
+    """The columns of a tier, also of one that is not registered (`tiers.extend`, `tiers.derive`); as `compute`."""
+    inputs = read_bars(bars)
+    return _table(bars, inputs, tier.columns, _a20.values(inputs) | tiers.values(inputs, tier.formulas))
+
+
+def _table(bars: pl.DataFrame, inputs: Inputs, chosen: Sequence[Column], found: dict[str, np.ndarray]) -> pl.DataFrame:
+    """One column after another out of `found` into the table, null where it does not count; `found` is used up."""
     usable: dict[tuple[tuple[str, ...], int], Mask] = {}
     table: dict[str, pl.Series] = {"ts": bars["ts"]}
+    whole = not (inputs.available_at > inputs.as_of).any()
+    clean = {name for name, known in inputs.known.items() if whole and known.all()}
     for column in chosen:
-        line = found[column.name]
+        line = found.pop(column.name)
         if column.block != _vix.BLOCK:
-            key = (column.inputs, column.warmup)
-            if key not in usable:
-                usable[key] = _usable(inputs, column)
-            line = np.where(usable[key], line, np.nan)
+            if clean.issuperset(column.inputs):  # nothing is unknown: only the first rows are without a value
+                own = column.block in (_a20.BLOCK, *tiers.BLOCKS)  # another block may hand out one array twice
+                line = line if own else line.copy()
+                line[: column.warmup] = np.nan
+            else:
+                key = (column.inputs, column.warmup)
+                if key not in usable:
+                    usable[key] = _usable(inputs, column)
+                line = np.where(usable[key], line, np.nan)
         if np.isinf(line).any():
             row = int(np.flatnonzero(np.isinf(line))[0])
             raise InvalidInput(f"expected finite {column.name}, found {line[row]} at {bars['ts'][row]}; check these bars")
-        table[column.name] = pl.Series(column.name, line)
-    return pl.DataFrame(table).with_columns(pl.exclude("ts").fill_nan(None))
+        table[column.name] = pl.Series(column.name, line, nan_to_null=True)
+    return pl.DataFrame(table)
 
 
 def _usable(inputs: Inputs, column: Column) -> Mask:
-    if column.block.startswith(_fields.PREFIX):
+    if column.block.startswith(_fields.PREFIX) or column.block == _set31.BLOCK:
         return _fields.usable(inputs, column)
     return inputs.usable(column.inputs, column.warmup)

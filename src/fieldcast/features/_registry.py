@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from types import MappingProxyType
+from typing import Protocol
 
 from fieldcast.ground import InvalidInput, digest
 
@@ -77,15 +78,31 @@ def recursive_warmup(seed_rows: int, keep: float, *, stages: int = 1, seed_error
         n += 1
 
 
+class _Declares(Protocol):
+    """A module of columns."""
+
+    @property
+    def COLUMNS(self) -> tuple[Column, ...]: ...  # noqa: N802
+
+
 @cache
 def _all() -> Mapping[str, Column]:
-    from fieldcast.features import _a20, _fields, _vix, _volatility
+    from fieldcast.features import _a20, _fields, _set31, _vix, _volatility, tiers
 
+    modules: tuple[_Declares, ...] = (
+        _a20,
+        _vix,
+        _volatility,
+        _fields,
+        _set31,
+        tiers,
+    )
     found: dict[str, Column] = {}
-    for column in (*_a20.COLUMNS, *_vix.COLUMNS, *_volatility.COLUMNS, *_fields.COLUMNS):
-        if column.name in found:
-            raise InvalidInput(f"expected unique column names, found {column.name} twice")
-        found[column.name] = column
+    for module in modules:
+        for column in module.COLUMNS:
+            if column.name in found:
+                raise InvalidInput(f"expected unique column names, found {column.name} twice")
+            found[column.name] = column
     return MappingProxyType(found)
 
 
@@ -94,19 +111,31 @@ def registry() -> Mapping[str, Column]:
     return _all()
 
 
+@cache
+def _members() -> Mapping[str, tuple[Column, ...]]:
+    """Columns by block, in table order."""
+    found: dict[str, list[Column]] = {}
+    for column in _all().values():
+        found.setdefault(column.block, []).append(column)
+    return MappingProxyType({block: tuple(members) for block, members in found.items()})
+
+
 def blocks() -> tuple[str, ...]:
     """Names of the blocks, in table order."""
-    return tuple(dict.fromkeys(column.block for column in _all().values()))
+    return tuple(_members())
 
 
+@cache
 def groups() -> Mapping[str, tuple[str, ...]]:
-    """Names that stand for several blocks: `fields` for every block `fields.…`."""
+    """Names that stand for several blocks: `fields` for every block `fields.…`, a tier for a20 and what each step adds to it."""
+    from fieldcast.features import tiers
+
     found: dict[str, list[str]] = {}
     for block in blocks():
         head, dot, _ = block.partition(".")
         if dot:
             found.setdefault(head, []).append(block)
-    return MappingProxyType({head: tuple(members) for head, members in found.items()})
+    return MappingProxyType({head: tuple(members) for head, members in found.items()} | dict(tiers.GROUPS))
 
 
 def columns(wanted: Sequence[str]) -> tuple[str, ...]:
@@ -125,9 +154,9 @@ def of_blocks(wanted: Sequence[str]) -> tuple[Column, ...]:
     asked = [wanted] if isinstance(wanted, str) else list(wanted)
     names = [block for name in asked for block in together.get(name, (name,))]
     if not names or len(set(names)) != len(names) or any(name not in known for name in names):
-        whole = ", ".join((*known, *(f"{name} (all {name}.…)" for name in together)))
+        whole = ", ".join((*known, *(f"{name} ({', '.join(members)})" for name, members in together.items())))
         raise InvalidInput(f"expected each at most once out of the blocks {whole}; found {asked}")
-    return tuple(column for name in names for column in _all().values() if column.block == name)
+    return tuple(column for name in names for column in _members()[name])
 
 
 def warmup(wanted: Sequence[str]) -> int:

@@ -14,13 +14,14 @@ The last H rows have no answer and no `label_end_ts`. A row is null wherever any
 where the others would already decide it: otherwise the known rows would be a biased sample.
 
 Cut points (`flat_band_k`, `magnitude_cuts`) are fitted on training rows and handed over as numbers. The threshold
-families (high up, low down, close) live in `fieldcast.features.thresholds`.
+families (high up, low down, close) live in `fieldcast.features.thresholds`; those in units of the row's own volatility and
+the triple barrier in `fieldcast.features.barriers`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -167,10 +168,8 @@ def minutes_ahead(bars: pl.DataFrame, minutes: int = 15) -> pl.DataFrame:
     if minutes < 1:
         raise InvalidInput(f"expected at least one minute ahead, found {minutes}")
     read_bars(bars)
-    span = timedelta(minutes=minutes)
     later = bars.select(ts=pl.col("ts").dt.offset_by(f"-{minutes}m"), label_end_ts="ts", later="close")
     table = bars.select("ts", "close").join(later, on="ts", how="left", maintain_order="left")
-    assert table.filter(pl.col("label_end_ts") - pl.col("ts") != span).is_empty()
     table = table.with_columns(ret=(pl.col("later") / pl.col("close")).log())
     y = pl.when(pl.col("ret") > 0).then(1).when(pl.col("ret") < 0).then(0).cast(pl.Int8)
     return table.select("ts", pl.col("label_end_ts").cast(STAMP), "ret", y=y)

@@ -118,17 +118,17 @@ def threshold(bars: pl.DataFrame, family: Family | str, theta: float, horizon: H
     """
     cell = Threshold(Family(family) if family in set(Family) else family, theta, horizon)  # type: ignore[arg-type]
     inputs = read_bars(bars)
-    last = _week_end(inputs.ts) if cell.horizon == "weekly" else _rows_ahead(inputs.rows, cell.horizon)
+    last = _week_end(inputs.ts) if cell.horizon == "weekly" else rows_ahead(inputs.rows, cell.horizon)
     match cell.family:
         case Family.HIGH_UP:
-            reached = _extreme(inputs.high, last, highest=True) >= inputs.close * (1 + cell.theta)
-            known = _all_known(inputs.known["high"], last)
+            reached = extreme(inputs.high, last, highest=True) >= inputs.close * (1 + cell.theta)
+            known = all_known(inputs.known["high"], last)
         case Family.LOW_DOWN:
-            reached = _extreme(inputs.low, last, highest=False) <= inputs.close * (1 - cell.theta)
-            known = _all_known(inputs.known["low"], last)
+            reached = extreme(inputs.low, last, highest=False) <= inputs.close * (1 - cell.theta)
+            known = all_known(inputs.known["low"], last)
         case Family.CLOSE:
-            reached = _extreme(inputs.close, last, highest=True) >= inputs.close * (1 + cell.theta)
-            known = _all_known(inputs.known["close"], last)
+            reached = extreme(inputs.close, last, highest=True) >= inputs.close * (1 + cell.theta)
+            known = all_known(inputs.known["close"], last)
     ended = pl.Series("label_end_ts", inputs.ts[last]).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     return bars.select(pl.col("ts").cast(STAMP)).with_columns(
         pl.when(pl.Series(last >= 0)).then(ended).alias("label_end_ts"),
@@ -136,14 +136,14 @@ def threshold(bars: pl.DataFrame, family: Family | str, theta: float, horizon: H
     )
 
 
-def _rows_ahead(rows: int, horizon: int) -> npt.NDArray[np.int64]:
+def rows_ahead(rows: int, horizon: int) -> npt.NDArray[np.int64]:
     """(n,) place of the last row of each window, -1 where it lies past the end."""
     last = np.arange(rows) + horizon
     return np.where(last < rows, last, -1)
 
 
 def _week_end(ts: Stamps) -> npt.NDArray[np.int64]:
-    """As `_rows_ahead`, for the last row of the week that holds the next row; -1 while that week is not over."""
+    """As `rows_ahead`, for the last row of the week that holds the next row; -1 while that week is not over."""
     session = ts - 1  # a session that closes at midnight belongs to the day before
     week = (session // _DAY - _MONDAY) // 7
     final = np.searchsorted(week, week, side="right") - 1  # last row of each row's own week
@@ -152,7 +152,7 @@ def _week_end(ts: Stamps) -> npt.NDArray[np.int64]:
     return np.where((last >= 0) & (last < ts.size - 1), last, -1)
 
 
-def _extreme(price: Array, last: npt.NDArray[np.int64], *, highest: bool) -> Array:
+def extreme(price: Array, last: npt.NDArray[np.int64], *, highest: bool) -> Array:
     """Highest or lowest price of rows t+1 .. last_t, whatever the length of the windows; (n,), the row's own without
     one."""
     best, pick = price.copy(), np.maximum if highest else np.minimum
@@ -167,7 +167,7 @@ def _extreme(price: Array, last: npt.NDArray[np.int64], *, highest: bool) -> Arr
     return best
 
 
-def _all_known(known: Mask, last: npt.NDArray[np.int64]) -> Mask:
+def all_known(known: Mask, last: npt.NDArray[np.int64]) -> Mask:
     """(n,) True where the window is complete and every price in it known."""
     unknown = np.concatenate([[0], np.cumsum(~known)])
     inside: Mask = (last >= 0) & (unknown[np.maximum(last, 0) + 1] == unknown[1:])

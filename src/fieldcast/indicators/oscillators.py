@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fieldcast.ground import InvalidInput
-from fieldcast.indicators import _kernels
+from fieldcast.indicators import _kernels, _kernels_paths
 from fieldcast.indicators._arrays import Array, series, window
 
 
@@ -137,6 +137,32 @@ def adosc(
     out = np.empty(c.size)
     _kernels.chaikin_line(h, l, c, v, fast, slow, np.zeros(_kernels.FLOW_STATE), out)
     return out
+
+
+def block_strength(
+    close: npt.ArrayLike,
+    period: int = 14,
+    spacing: int = 5,
+    blocks: int = 50,
+    recent: int = 5,
+    least_move: float = 1e-8,
+    least_range: float = 1e-6,
+) -> tuple[Array, Array]:
+    """RSI of the last `blocks` closes `spacing` rows apart, and its place in the range of its last `recent` values.
+
+    Returns
+    -------
+    both (n,) in [0, 1]; NaN in the first spacing * blocks - 1 rows, where the mean move is not above `least_move` of the close,
+    and (the place) where the RSI's range is not above `least_range`
+    """
+    (c,) = series(close=close)
+    if window(blocks, name="blocks") <= window(period, least=2) + window(recent, name="recent"):
+        raise InvalidInput(f"expected more blocks than period and recent values, found {blocks} for {period} and {recent}")
+    strength, place = np.empty((2, c.size))
+    _kernels_paths.block_strength(
+        c, period, window(spacing, name="spacing"), blocks, recent, float(least_move), float(least_range), strength, place
+    )
+    return strength, place
 
 
 @dataclass(frozen=True, slots=True)
