@@ -3,7 +3,7 @@
     sigma_t,h     log-HAR (with further regressors while they earn their place), coefficients renewed every `refit` rows from
                   rows whose horizon has ended
     drift_t,h     0, or what the sign odds p say: b sigma_t,h N^-1(p), b from rows whose horizon has ended
-    cone          drift + seven conformal quantiles of past (r - drift) / sigma, times sigma_t,h
+    cone          drift + seven conformal quantiles of past (r - drift) / sigma, times sigma_t,h; see projection.cones for others
     flat band     k * sigma_t,h, where k makes the flat share of the training rows 1/3
     odds          P(flat) from the cone, the rest split by the calibrated sign odds
     mean          of the cone
@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,12 @@ Drift = Literal["cone", "odds"]
 YEAR = 252                          # sessions
 FIRST_VOLATILITY_FIT = 22 + YEAR    # warm-up and one year of targets
 MINIMUM_SCORED = 60                 # outcomes before a calibration error is measured
+
+
+class ConeMaker(Protocol):
+    """What turns returns and sigma into cones; see `AdaptiveConformal.run`."""
+
+    def run(self, ret: Floats, sigma: Floats, *, horizon: int, first: int = 0) -> ConePath: ...
 
 
 @dataclass(frozen=True)
@@ -159,7 +165,7 @@ def compose(
     input_missing: NDArray[np.bool_],
     data_coverage: Floats,
     flat_share: float,
-    conformal: AdaptiveConformal | None = None,
+    conformal: ConeMaker | None = None,
     drift: Drift = "cone",
 ) -> HorizonPath:
     """Compose the projections of one instrument over one horizon.
@@ -173,6 +179,7 @@ def compose(
     input_missing : (n,) rows that have no forecast because an input of the model was not known
     data_coverage : (n,) share of the model's inputs that were known
     flat_share : share of the training rows inside the flat band
+    conformal : what finds the cone's quantiles; None = `AdaptiveConformal()`
     drift : `cone` leaves the cone where past scores put it, `odds` moves it by what the sign odds say; see the module
     """
     folds = tuple(folds)
