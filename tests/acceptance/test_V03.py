@@ -7,12 +7,21 @@ equal an independent calculation on a 50-trade fixture"
 
 from __future__ import annotations
 
+import csv
+import math
+import statistics
+import time
+from decimal import Decimal
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
+from statsmodels.stats.proportion import proportion_confint
 
 from fieldcast.evaluation import (
     CENTRAL_LEVELS,
+    Latency,
     auc,
     auc_interval,
     brier,
@@ -24,14 +33,18 @@ from fieldcast.evaluation import (
     information_coefficient,
     log_loss,
     log_loss_rows,
+    market_hours,
     mean_interval,
+    prediction_latency,
+    tiers,
+    trading_figures,
+    trading_table,
 )
 
-pytestmark = pytest.mark.feature("V03", part="scores of probabilities and cones, with intervals")
-OPEN_PARTS: tuple[str, ...] = (
-    "trading figures (win rate, Sharpe, drawdown) against a 50-trade fixture", "tier and market-hours tables",
-    "mean and p90 latency",
-)
+pytestmark = pytest.mark.feature("V03")
+OPEN_PARTS: tuple[str, ...] = ()
+
+TRADES = Path(__file__).resolve().parents[1] / "evaluation" / "data" / "trades_50.csv"
 
 
 @pytest.mark.parametrize("constant", [0.0, 0.1, 1 / 3, 0.5, 1.0])
@@ -88,3 +101,94 @@ def test_coverage_of_the_three_bands() -> None:
         assert found.rate == interval.estimate == inside.mean()
         assert interval.low < level < interval.high
         assert found.kupiec_p > 0.01
+
+
+def _trades() -> list[dict[str, str]]:
+    with TRADES.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_trading_figures_equal_an_independent_calculation_on_50_trades() -> None:
+    """Decimals and loops against arrays: nothing is shared but the definitions."""
+    trades = _trades()
+    assert len(trades) == 50
+    equity = peak = Decimal("10000")
+    returns, drawdowns, gains, losses = [], [], Decimal(0), Decimal(0)
+    wins = lost = since_peak = worst_length = 0
+    for trade in trades:
+        profit = Decimal(trade["profit"])
+        returns.append(float(profit / equity))
+        equity += profit
+        since_peak += 1
+        if equity > peak:
+            peak, since_peak = equity, 0
+        drawdowns.append(float(1 - equity / peak))
+        if drawdowns[-1] == max(drawdowns) and drawdowns.count(drawdowns[-1]) == 1:
+            worst_length = since_peak
+        wins += profit > 0
+        lost += profit < 0
+        gains += max(profit, Decimal(0))
+        losses -= min(profit, Decimal(0))
+    found = trading_figures([float(trade["profit"]) for trade in trades], start=10_000.0)
+    assert (found.n, found.wins, found.losses) == (50, wins, lost)
+    assert wins + lost == 48      # two trades ended level: neither won nor lost
+    assert found.win_rate == wins / 50
+    assert (found.win_rate_low, found.win_rate_high) == pytest.approx(proportion_confint(wins, 50, method="wilson"), abs=1e-12)
+    assert found.total_profit == pytest.approx(float(gains - losses), abs=1e-9)
+    assert found.final_equity == pytest.approx(float(equity), abs=1e-9)
+    assert found.mean_profit == pytest.approx(float((gains - losses) / 50), abs=1e-12)
+    assert found.mean_win == pytest.approx(float(gains / wins), abs=1e-12)
+    assert found.mean_loss == pytest.approx(-float(losses / lost), abs=1e-12)
+    assert found.profit_factor == pytest.approx(float(gains / losses), rel=1e-12)
+    assert found.sharpe == pytest.approx(statistics.mean(returns) / statistics.stdev(returns), rel=1e-9)
+    assert found.annual(252) == pytest.approx(found.sharpe * 252**0.5)
+    assert found.worst_drawdown == pytest.approx(max(drawdowns), rel=1e-12)
+    assert found.mean_drawdown == pytest.approx(statistics.mean(drawdowns), rel=1e-9)
+    assert found.worst_drawdown_trades == worst_length > 0
+
+
+@pytest.mark.parametrize("by", ["tier", "hours"])
+def test_tier_and_market_hours_tables_equal_an_independent_calculation(by: str) -> None:
+    trades = _trades()
+    profit = [float(trade["profit"]) for trade in trades]
+    if by == "tier":
+        groups = tiers([float(trade["confidence"]) for trade in trades])
+        order = ("high", "medium", "low")
+        mine = ["high" if Decimal(t["confidence"]) >= Decimal("0.75") else "medium" if Decimal(t["confidence"]) >= Decimal("0.65")
+                else "low" for t in trades]
+    else:
+        groups = market_hours(np.array([trade["entered"] for trade in trades], dtype="datetime64[us]"))
+        order = ("tokyo", "london", "new_york")
+        mine = [order[int(trade["entered"][11:13]) // 8] for trade in trades]
+    table = trading_table(profit, groups, order=order)
+    assert table["group"].to_list() == list(order)
+    assert table["n"].sum() == 50
+    for row in table.iter_rows(named=True):
+        own = [p for p, group in zip(profit, mine, strict=True) if group == row["group"]]
+        assert row["n"] == len(own) > 0
+        assert row["wins"] == sum(p > 0 for p in own)
+        assert row["win_rate"] == pytest.approx(sum(p > 0 for p in own) / len(own))
+        assert row["total_profit"] == pytest.approx(math.fsum(own), abs=1e-9)
+        assert row["mean_profit"] == pytest.approx(math.fsum(own) / len(own), abs=1e-9)
+        factor = math.fsum(p for p in own if p > 0) / -math.fsum(p for p in own if p < 0)
+        assert row["profit_factor"] == pytest.approx(factor, rel=1e-12)
+
+
+def test_boundaries_of_tiers_and_market_hours() -> None:
+    assert tiers([0.5, 0.6499, 0.65, 0.7499, 0.75, 1.0]).tolist() == ["low", "low", "medium", "medium", "high", "high"]
+    stamps = np.array(["2024-03-10T00:00", "2024-03-10T07:59:59", "2024-03-10T08:00", "2024-03-10T16:00", "1969-12-31T23:00"],
+                      dtype="datetime64[us]")
+    assert market_hours(stamps).tolist() == ["tokyo", "tokyo", "london", "new_york", "new_york"]
+
+
+def test_mean_and_p90_latency() -> None:
+    taken = [float(trade["latency_ms"]) for trade in _trades()]
+    found = Latency.of(taken)
+    assert found.mean == pytest.approx(statistics.fmean(taken))
+    assert found.p90 == sorted(taken)[44]      # 45 of 50 took no longer
+    assert found.worst == max(taken)
+    assert Latency.of(range(1, 11)).p90 == 9.0
+    timed = prediction_latency(time.sleep, [0.05, *[0.001] * 8, 0.02, 0.02])
+    assert timed.n == 10      # the first call warms up and is not counted
+    assert timed.mean >= 4.8
+    assert timed.worst >= timed.p90 >= 20.0

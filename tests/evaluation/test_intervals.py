@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -21,7 +22,8 @@ from fieldcast.evaluation import (
     skill_interval,
     stationary_bootstrap,
 )
-from fieldcast.evaluation.intervals import ConcordancePanel, date_positions, summarise
+from fieldcast.evaluation import intervals
+from fieldcast.evaluation.intervals import ConcordancePanel, date_positions, resampled_sums, summarise
 from fieldcast.ground import InvalidInput, MissingData
 
 DAY = np.timedelta64(1, "D")
@@ -87,7 +89,7 @@ def test_weighted_auc_equals_the_auc_of_the_rows_written_out(seed: int, instrume
     y = (rng.random(n * instruments) < 0.5).astype(float)
     position, n_dates = date_positions(dates.size, dates)
     counts = stationary_bootstrap(n_dates, block=5, draws=3, seed=seed)
-    found = ConcordancePanel.of(score, y, position, groups).auc(counts)
+    found = ConcordancePanel.of(score, y, position, n_dates, groups).auc(block=5, draws=3, seed=seed)
     for draw, value in zip(counts, found, strict=True):
         concordant = pairs = 0.0
         for group in range(instruments):
@@ -138,6 +140,54 @@ def test_a_thousand_draws_over_3500_rows_take_less_than_a_fifth_of_a_second() ->
         auc_interval(score, y, draws=1000)
         spent.append(time.process_time() - start)
     assert min(spent) < 0.2
+
+
+def test_ten_thousand_draws_over_5000_rows_take_less_than_two_seconds() -> None:
+    rng = np.random.default_rng(0)
+    score, y = rng.random(5000), (rng.random(5000) < 0.5).astype(float)
+    auc_interval(score, y, draws=10)
+    start = time.process_time()      # of all threads together
+    auc_interval(score, y, draws=10_000)
+    assert time.process_time() - start < 2.0
+
+
+def test_threads_change_nothing() -> None:
+    rng = np.random.default_rng(1)
+    score, y = rng.random(3000), (rng.random(3000) < 0.5).astype(float)
+    position, n_dates = date_positions(3000, None)
+    panel = ConcordancePanel.of(score, y, position, n_dates, None)
+    many = panel.auc(block=21, draws=2000, seed=3)      # enough work for a second thread
+    counts = stationary_bootstrap(3000, block=21, draws=2000, seed=3)
+    for draw in (0, 999, 1000, 1999):
+        rows = np.repeat(np.arange(3000), counts[draw].astype(int))
+        assert many[draw] == pytest.approx(auc(score[rows], y[rows]), abs=1e-12)
+    values = rng.normal(size=(3000, 2))
+    np.testing.assert_allclose(
+        resampled_sums(values, block=5, draws=2000, seed=4), stationary_bootstrap(3000, block=5, draws=2000, seed=4) @ values,
+        atol=1e-9,
+    )
+
+
+@pytest.mark.parametrize("threads", [2, 3, 7])
+def test_any_number_of_threads_gives_the_very_same_draws(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    score, y = np.round(rng.random(400), 2), (rng.random(400) < 0.5).astype(float)
+    panel = ConcordancePanel.of(score, y, *date_positions(400, None), None)
+    values = rng.normal(size=(400, 3))
+    alone = panel.auc(block=9, draws=101, seed=3), resampled_sums(values, block=9, draws=101, seed=3)
+    parts: list[slice] = []
+    in_threads = intervals._in_threads
+
+    def counted(work: Callable[[slice], None], draws: int, cost: int) -> None:
+        in_threads(lambda part: (parts.append(part), work(part))[1], draws, cost)
+
+    monkeypatch.setattr(intervals, "_THREADED", 0)
+    monkeypatch.setattr(intervals.os, "sched_getaffinity", lambda _: set(range(threads)), raising=False)
+    monkeypatch.setattr(intervals, "_in_threads", counted)
+    together = panel.auc(block=9, draws=101, seed=3), resampled_sums(values, block=9, draws=101, seed=3)
+    assert len(parts) == 2 * threads
+    np.testing.assert_array_equal(together[0], alone[0])
+    np.testing.assert_array_equal(together[1], alone[1])
 
 
 def test_a_difference_of_aucs_is_paired() -> None:

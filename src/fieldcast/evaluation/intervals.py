@@ -17,8 +17,12 @@ percentiles reject a true null in up to 13 % of cases at a nominal 5 %, this in 
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -30,8 +34,9 @@ from fieldcast.ground import InvalidInput, MissingData
 
 BLOCK = 21
 DRAWS = 1000
-_CHUNK = 250           # draws weighted at a time: keeps the working set in the processor's cache
+_THREADED = 4_000_000  # steps of a kernel below which a second thread costs more than it saves
 Counts = NDArray[np.float64]
+Blocks = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -70,21 +75,8 @@ def stationary_bootstrap(n: int, *, block: float = BLOCK, draws: int = DRAWS, se
     """
     if n < 1 or draws < 1 or not block >= 1.0:
         raise InvalidInput(f"expected n, draws and block of at least 1, found {n}, {draws}, {block}")
-    return _multiplicities(n, float(block), draws, seed)
-
-
-@lru_cache(maxsize=2)      # many figures of one table share their draws; a matrix holds draws x dates numbers
-def _multiplicities(n: int, block: float, draws: int, seed: int) -> Counts:
-    rng = np.random.default_rng(seed)
-    guess = int(n / block + 6.0 * np.sqrt(n / block) + 8)
-    lengths = rng.geometric(1.0 / block, (draws, guess)).astype(np.int64)
-    starts = rng.integers(n, size=(draws, guess))
-    while (lengths.sum(axis=1) < n).any():
-        lengths = np.hstack((lengths, rng.geometric(1.0 / block, (draws, guess))))
-        starts = np.hstack((starts, rng.integers(n, size=(draws, guess))))
-    done = np.cumsum(lengths, axis=1)
-    lengths = np.clip(lengths - np.maximum(done - n, 0), 0, n)      # the last block is cut, later ones are empty
-    stops = starts + lengths
+    starts, lengths = blocks(n, float(block), draws, seed)
+    stops = starts.astype(np.int64) + lengths
     # +1 where a block starts and -1 after its end; a block that wraps also covers 0 .. stop - n
     row = np.broadcast_to(np.arange(draws)[:, None] * (n + 1), starts.shape)
     wraps = stops > n
@@ -93,9 +85,62 @@ def _multiplicities(n: int, block: float, draws: int, seed: int) -> Counts:
     steps -= np.bincount((row + np.minimum(stops, n))[used], minlength=draws * (n + 1))
     steps += np.bincount(row[wraps], minlength=draws * (n + 1))
     steps -= np.bincount((row + stops - n)[wraps], minlength=draws * (n + 1))
-    counts = np.ascontiguousarray(np.cumsum(steps.reshape(draws, n + 1), axis=1)[:, :n])
-    counts.flags.writeable = False
-    return counts
+    return np.ascontiguousarray(np.cumsum(steps.reshape(draws, n + 1), axis=1)[:, :n])
+
+
+@lru_cache(maxsize=2)  # many figures of one table share their draws
+def blocks(n: int, block: float, draws: int, seed: int) -> tuple[Blocks, Blocks]:
+    """Starts and lengths of the blocks of each draw, (draws, blocks); lengths of a draw sum to n, unused blocks are 0 long."""
+    rng = np.random.default_rng(seed)
+    guess = int(n / block + 6.0 * np.sqrt(n / block) + 8)
+    lengths = rng.geometric(1.0 / block, (draws, guess)).astype(np.int64)
+    starts = rng.integers(n, size=(draws, guess))
+    while (lengths.sum(axis=1) < n).any():
+        lengths = np.hstack((lengths, rng.geometric(1.0 / block, (draws, guess))))
+        starts = np.hstack((starts, rng.integers(n, size=(draws, guess))))
+    done = np.cumsum(lengths, axis=1)
+    lengths = np.clip(lengths - np.maximum(done - n, 0), 0, n)  # the last block is cut, later ones are empty
+    most = int((done < n).sum(axis=1).max()) + 1
+    found = (starts[:, :most].astype(np.int32), lengths[:, :most].astype(np.int32))
+    for part in found:
+        part.flags.writeable = False
+    return found
+
+
+def resampled_sums(values: Array, *, block: float = BLOCK, draws: int = DRAWS, seed: int = 0) -> Array:
+    """Column sums of each draw of the stationary bootstrap.
+
+    Parameters
+    ----------
+    values : (dates, k) one row a date, in time order
+    block, draws, seed : as in `stationary_bootstrap`, whose draws these are
+
+    Returns
+    -------
+    (draws, k)
+    """
+    from fieldcast.evaluation._kernels_bootstrap import block_sums
+
+    n, columns = values.shape
+    if n < 1 or draws < 1 or not block >= 1.0:
+        raise InvalidInput(f"expected n, draws and block of at least 1, found {n}, {draws}, {block}")
+    starts, lengths = blocks(n, float(block), draws, seed)
+    prefix = np.zeros((n + 1, columns))
+    np.cumsum(values, axis=0, out=prefix[1:])
+    out = np.empty((draws, columns))
+    _in_threads(lambda part: block_sums(starts[part], lengths[part], prefix, out[part]), draws, starts.shape[1] * (columns + 1))
+    return out
+
+
+def _in_threads(work: Callable[[slice], None], draws: int, cost: int) -> None:
+    """Run `work` over slices of the draws, side by side where that is worth a thread; the result is the same."""
+    threads = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, draws)
+    if threads < 2 or draws * cost < _THREADED:
+        work(slice(0, draws))
+        return
+    edges = np.linspace(0, draws, threads + 1).astype(int)
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, [slice(int(a), int(b)) for a, b in pairwise(edges)]))
 
 
 def auc_interval(
@@ -127,13 +172,12 @@ def auc_interval(
     score, y = finite("score", score), binary("y", y)
     n = same_length(score=score, y=y)
     position, n_dates = date_positions(n, dates)
-    panel = ConcordancePanel.of(score, y, position, groups)
-    estimate = panel.auc(np.ones((1, n_dates)))[0]
+    panel = ConcordancePanel.of(score, y, position, n_dates, groups)
+    estimate = panel.estimate()
     if not np.isfinite(estimate):
         raise MissingData(f"expected both outcomes, found {int(y.sum())} of 1 in {n} rows")
-    counts = stationary_bootstrap(n_dates, block=block, draws=draws, seed=seed)
-    drawn = panel.auc(counts)
-    return summarise(float(estimate), drawn, n=n, dates=n_dates, block=block, alpha=alpha, bounds=(0.0, 1.0))
+    drawn = panel.auc(block=block, draws=draws, seed=seed)
+    return summarise(estimate, drawn, n=n, dates=n_dates, block=block, alpha=alpha, bounds=(0.0, 1.0))
 
 
 def auc_difference_interval(
@@ -152,14 +196,12 @@ def auc_difference_interval(
     score, reference, y = finite("score", score), finite("reference", reference), binary("y", y)
     n = same_length(score=score, reference=reference, y=y)
     position, n_dates = date_positions(n, dates)
-    panels = [ConcordancePanel.of(s, y, position, groups) for s in (score, reference)]
-    once = np.ones((1, n_dates))
-    estimate = panels[0].auc(once)[0] - panels[1].auc(once)[0]
+    ours, theirs = (ConcordancePanel.of(s, y, position, n_dates, groups) for s in (score, reference))
+    estimate = ours.estimate() - theirs.estimate()
     if not np.isfinite(estimate):
         raise MissingData(f"expected both outcomes, found {int(y.sum())} of 1 in {n} rows")
-    counts = stationary_bootstrap(n_dates, block=block, draws=draws, seed=seed)
-    drawn = panels[0].auc(counts) - panels[1].auc(counts)
-    return summarise(float(estimate), drawn, n=n, dates=n_dates, block=block, alpha=alpha, bounds=(-1.0, 1.0))
+    drawn = ours.auc(block=block, draws=draws, seed=seed) - theirs.auc(block=block, draws=draws, seed=seed)
+    return summarise(estimate, drawn, n=n, dates=n_dates, block=block, alpha=alpha, bounds=(-1.0, 1.0))
 
 
 def mean_interval(
@@ -228,16 +270,15 @@ def ic_interval(
     a, b = (a - a.mean()) / n, (b - b.mean()) / n
     moments = _by_date(np.column_stack((np.ones(n), a, b, a * a, b * b, a * b)), position, n_dates)
 
-    def correlation(counts: Counts) -> Array:
-        w, x, y, xx, yy, xy = (counts @ moments).T
+    def correlation(sums: Array) -> Array:
+        w, x, y, xx, yy, xy = sums.T
         scale = np.sqrt(np.maximum(xx - x * x / w, 0.0) * np.maximum(yy - y * y / w, 0.0))
         with np.errstate(invalid="ignore", divide="ignore"):
             result: Array = np.where(scale > 0.0, (xy - x * y / w) / scale, np.nan)
         return result
 
-    counts = stationary_bootstrap(n_dates, block=block, draws=draws, seed=seed)
-    estimate = float(correlation(np.ones((1, n_dates)))[0])
-    drawn = correlation(counts)
+    estimate = float(correlation(moments.sum(axis=0)[None])[0])
+    drawn = correlation(resampled_sums(moments, block=block, draws=draws, seed=seed))
     return summarise(estimate, drawn, n=n, dates=n_dates, block=block, alpha=alpha, bounds=(-1.0, 1.0))
 
 
@@ -254,7 +295,7 @@ def _ratio(
     below = np.ones(n) if denominator is None else denominator
     position, n_dates = date_positions(n, dates)
     sums = _by_date(np.column_stack((numerator, below)), position, n_dates)
-    above, under = (stationary_bootstrap(n_dates, block=block, draws=draws, seed=seed) @ sums).T
+    above, under = resampled_sums(sums, block=block, draws=draws, seed=seed).T
     with np.errstate(invalid="ignore", divide="ignore"):
         drawn = np.where(under > 0.0, above / under, np.nan)
     estimate = float(numerator.sum() / below.sum())
@@ -280,56 +321,49 @@ def _by_date(columns: Array, position: NDArray[np.intp], n_dates: int) -> Array:
 
 @dataclass(frozen=True)
 class ConcordancePanel:
-    """What an AUC needs in order to be re-weighted by date: per group, scores sorted once.
+    """What an AUC needs in order to be re-weighted by date: rows sorted once, by group and then by score.
 
-    Each entry holds, for one group, the dates of its negatives in score order, the dates of its positives, and how many
-    negatives lie below, and at or below, each positive.
+    `position` is each row's date, `positive` its outcome; `last_of_tie` and `last_of_group` mark the last row of each run of
+    equal scores in a group, and of each group.
     """
 
-    parts: tuple[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]], ...]
+    dates: int
+    position: NDArray[np.int32]
+    positive: NDArray[np.int64]
+    last_of_tie: NDArray[np.bool_]
+    last_of_group: NDArray[np.bool_]
 
     @classmethod
-    def of(
-        cls, score: Array, y: Array, position: NDArray[np.intp], groups: NDArray[Any] | None
-    ) -> ConcordancePanel:
+    def of(cls, score: Array, y: Array, position: NDArray[np.intp], dates: int, groups: NDArray[Any] | None) -> ConcordancePanel:
         labels = np.zeros(score.size, dtype=np.intp) if groups is None else np.unique(groups, return_inverse=True)[1]
         same_length(score=score, groups=labels)
-        parts = []
-        for group in np.unique(labels):
-            positives = np.flatnonzero((labels == group) & (y == 1.0))
-            negatives = np.flatnonzero((labels == group) & (y == 0.0))
-            negatives = negatives[np.argsort(score[negatives], kind="stable")]
-            ordered = score[negatives]
-            parts.append(
-                (
-                    position[negatives],
-                    position[positives],
-                    np.searchsorted(ordered, score[positives], "left"),
-                    np.searchsorted(ordered, score[positives], "right"),
-                )
-            )
-        return cls(tuple(parts))
+        order = np.argsort(score) if groups is None else np.lexsort((score, labels))
+        last_of_group = np.append(labels[order][1:] != labels[order][:-1], True)
+        last_of_tie = np.append(score[order][1:] != score[order][:-1], True) | last_of_group
+        return cls(dates, position[order].astype(np.int32), y[order].astype(np.int64), last_of_tie, last_of_group)
 
-    def auc(self, counts: Counts) -> Array:
-        """AUC of each draw, (draws,); NaN where a draw holds no pair."""
-        return np.concatenate([self._auc(counts[i : i + _CHUNK].T) for i in range(0, len(counts), _CHUNK)])
+    def estimate(self) -> float:
+        """AUC of the rows as they are; NaN where there is no pair."""
+        one = np.zeros((1, 1), dtype=np.int32)
+        return float(self._auc(one, np.full((1, 1), self.dates, dtype=np.int32))[0])
 
-    def _auc(self, weight: Counts) -> Array:
-        """`weight` is (dates, draws)."""
-        weight = np.ascontiguousarray(weight)
-        concordant = np.zeros(weight.shape[1])
-        pairs = np.zeros(weight.shape[1])
-        for negative, positive, below, upto in self.parts:
-            if not negative.size or not positive.size:
-                continue
-            running = np.zeros((negative.size + 1, weight.shape[1]))
-            np.cumsum(weight[negative], axis=0, out=running[1:])
-            mine = weight[positive]
-            concordant += 0.5 * np.einsum("ij,ij->j", mine, running[below] + running[upto])
-            pairs += mine.sum(axis=0) * running[-1]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            result: Array = np.where(pairs > 0.0, concordant / pairs, np.nan)
-        return result
+    def auc(self, *, block: float, draws: int, seed: int) -> Array:
+        """AUC of each draw, (draws,), of the draws that `stationary_bootstrap` counts; NaN where a draw holds no pair."""
+        if draws < 1 or not block >= 1.0:
+            raise InvalidInput(f"expected draws and block of at least 1, found {draws}, {block}")
+        return self._auc(*blocks(self.dates, float(block), draws, seed))
+
+    def _auc(self, starts: Blocks, lengths: Blocks) -> Array:
+        from fieldcast.evaluation._kernels_bootstrap import block_aucs
+
+        out = np.empty(len(starts))
+        rows = (self.position, self.positive, self.last_of_tie, self.last_of_group)
+        _in_threads(
+            lambda part: block_aucs(starts[part], lengths[part], self.dates, *rows, out[part]),
+            len(starts),
+            self.position.size + self.dates,
+        )
+        return out
 
 
 def summarise(
