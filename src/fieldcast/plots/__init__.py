@@ -3,6 +3,7 @@
 from fieldcast.plots.bars import bar_chart
 from fieldcast.plots.calibration import coverage_over_time, reliability_diagram
 from fieldcast.plots.cones import BANDS, cone_history, levels, projection_cone
+from fieldcast.plots.cross_section import ic_decay_chart, quantile_equity_chart
 from fieldcast.plots.cycles import nav_timeline
 from fieldcast.plots.dealer import gamma_profile_chart, strike_chart
 from fieldcast.plots.elasticity import elasticity_surface_chart, energy_chart
@@ -19,11 +20,13 @@ __all__ = [
     "energy_chart",
     "forest",
     "gamma_profile_chart",
+    "ic_decay_chart",
     "levels",
     "loss_saved",
     "nav_timeline",
     "profile_chart",
     "projection_cone",
+    "quantile_equity_chart",
     "regime_ribbon",
     "reliability_diagram",
     "slippage_chart",
