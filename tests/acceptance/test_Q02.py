@@ -10,6 +10,7 @@ import os
 import re
 import resource
 import shlex
+import shutil
 import subprocess
 import sysconfig
 from datetime import UTC, datetime, timedelta
@@ -213,6 +214,21 @@ def _labelled_sentences(path: Path) -> None:
     path.write_text("\n".join(lines), encoding="utf-8")
 
 
+def _panel(path: Path) -> None:
+    """The panel of the page: thirty simulated instruments on 300 days, with a factor."""
+    import numpy as np
+    import polars as pl
+
+    random = np.random.default_rng(0)
+    days = [datetime(2023, 1, 2, tzinfo=UTC).date() + timedelta(days=n) for n in range(300)]
+    parts = []
+    for n in range(30):
+        close = 50 * np.exp(np.cumsum(0.01 * random.standard_normal(300)))
+        other = {"close": close, "volume": random.integers(10_000, 90_000, 300), "reversal": random.standard_normal(300)}
+        parts.append(pl.DataFrame({"instrument": [f"S{n:02d}"] * 300, "date": days, "sector": [f"s{n % 4}"] * 300, **other}))
+    pl.concat(parts).write_csv(path)
+
+
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, subprocess.CompletedProcess[str]]:
     """Every documented line, run in the order of the page in one empty folder."""
@@ -225,6 +241,10 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, subprocess.Comple
     (folder / "maps" / "qqq.csv").write_text("19990310,qqq,Q\n20041130,qqq,Q\n20110322,qqqq,Q\n20501231,qqq,Q\n")
     (folder / "members.csv").write_text("ticker,start_date,end_date\nIBM,1996-01-02,\nLEHMQ,1998-01-12,2008-09-17\n")
     _labelled_sentences(folder / "phrases.txt")
+    demo = (ROOT / "src" / "fieldcast" / "workflows" / "demo.toml").read_text(encoding="utf-8")
+    (folder / "second.toml").write_text(re.sub(r"^l2 = .*$", "l2 = 3.0", demo, count=1, flags=re.MULTILINE), encoding="utf-8")
+    shutil.copy(ROOT / "examples" / "my_features.py", folder)
+    _panel(folder / "panel.csv")
     return {line: _run([FIELDCAST, *shlex.split(line)[1:]], folder) for line in DOCUMENTED}
 
 

@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 import fieldcast as fc
 from fieldcast import workflows
-from fieldcast.cli import _app, _data, _score, _train
+from fieldcast.cli import _app, _data, _leaks, _models, _promotion, _research, _score, _seal, _train, _tune, _watch
 
 pytestmark = pytest.mark.feature("Q09")
 OPEN_PARTS: tuple[str, ...] = ("backtest",)
@@ -39,6 +39,9 @@ VERBS = {
     "fields": "read_fields",
     "validate": "validate",
     "project": "project",
+    "promote_check": "check_promotion",
+    "tiers": "read_tiers",
+    "agents": "read_agents",
     "data_import": "import_data",
     "data_formats": "list_formats",
     "data_ls": "list_data",
@@ -53,9 +56,30 @@ VERBS = {
     "data_members": "import_members",
     "data_score": "score_texts",
     "train_headline": "train_headline",
+    "train_odds": "train_odds",
+    "tune": "tune",
     "train_regime": "fit_regime",
     "cycle_run": "run_cycle",
     "audit_verify": "verify_audit",
+    "leaks": "leaks",
+    "ablate": "ablate",
+    "research": "research",
+    "seal_add": "seal_span",
+    "seal_register": "register_experiment",
+    "seal_open": "open_span",
+    "seal_look": "declare_looked_at",
+    "seal_ls": "list_seals",
+    "models_ls": "list_models",
+    "models_show": "show_model",
+    "models_register": "register_model",
+    "models_promote": "promote_model",
+    "models_rollback": "rollback_model",
+    "models_predict": "predict_models",
+    "models_drift": "model_drift",
+    "models_triggers": "model_triggers",
+    "watch_run": "run_watch",
+    "watch_show": "show_watch",
+    "models_report": "report_runs",
 }
 
 
@@ -97,7 +121,8 @@ def test_the_example_of_the_readme_runs_offline(tmp_path: Path) -> None:
 
 def _commands() -> Iterator[ast.FunctionDef]:
     """Functions of the command line with an `@…command(…)` above them."""
-    for node in (node for module in (_app, _data, _score, _train) for node in ast.parse(inspect.getsource(module)).body):
+    modules = (_app, _data, _leaks, _models, _promotion, _research, _score, _seal, _train, _tune, _watch)
+    for node in (node for module in modules for node in ast.parse(inspect.getsource(module)).body):
         if isinstance(node, ast.FunctionDef) and any(
             isinstance(mark, ast.Call) and isinstance(mark.func, ast.Attribute) and mark.func.attr == "command"
             for mark in node.decorator_list

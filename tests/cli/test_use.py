@@ -17,11 +17,17 @@ from fieldcast.ledger import AuditTrail
 FIELDCAST = str(Path(sysconfig.get_path("scripts")) / "fieldcast")
 PLANTED = "SIM:PLANTED"
 VERBS = (
-    *("version", "demo", "doctor", "fields", "validate", "project"),
+    *("version", "demo", "doctor", "fields", "validate", "project", "promote-check", "tiers", "agents"),
     *("data import", "data formats", "data ls", "data show", "data check", "data verify", "data compact"),
     *("data repair", "data universe", "data simulate", "data tickers", "data members"),
-    *("data score", "train headline", "train regime"),
+    *("data score", "train headline", "train odds", "train regime", "tune"),
     *("cycle run", "audit verify"),
+    *("leaks", "ablate", "research"),
+    *("seal add", "seal register", "seal open", "seal look", "seal ls"),
+    *("models ls", "models show", "models register", "models promote", "models rollback"),
+    *("models predict", "models drift", "models triggers"),
+    *("watch run", "watch show"),
+    *("models report",),
 )
 
 
@@ -43,7 +49,7 @@ def test_these_are_the_verbs() -> None:
     assert _leaves() == set(VERBS)
 
 
-@pytest.mark.parametrize("verb", [*VERBS, "", "data", "train", "cycle", "audit"])
+@pytest.mark.parametrize("verb", [*VERBS, "", "data", "train", "cycle", "audit", "seal", "models", "watch"])
 def test_help_says_what_a_verb_does(run, verb) -> None:
     shown = run(*verb.split(), "--help")
     assert shown.code == 0
@@ -95,8 +101,17 @@ def test_help_starts_quickly_and_loads_nothing_heavy() -> None:
         (("train", "headline"), "file"),
         (("train", "headline", "none.txt"), "none.txt"),
         (("train", "headline", "none.txt", "--folds", "1"), "--folds"),
+        (("train", "odds"), "plan"),
+        (("train", "odds", "none.toml", "SIM:NONE"), "none.toml"),
+        (("tune", "none.toml", "SIM:NONE"), "none.toml"),
         (("train", "regime"), "instrument"),
         (("train", "regime", "SIM:NONE"), "SIM:NONE"),
+        (("leaks",), "code"),
+        (("leaks", "none.py"), "none.py"),
+        (("leaks", "none.py", "--rows", "10"), "--rows"),
+        (("ablate", "SIM:NONE"), "SIM:NONE"),
+        (("research", "factor"), "panel"),
+        (("research", "factor", "--panel", "none.csv"), "none.csv"),
         (("cycle", "run", PLANTED), "--paper"),
         (("cycle", "run", "SIM:NONE", "--paper"), "SIM:NONE"),
     ],
@@ -131,6 +146,11 @@ def test_every_verb_prints_one_json_object(run, home, experiment, bars, tmp_path
     assert gate["outcome"] in gate["text"]
     packet = run("project", PLANTED, *how, *place).json
     assert packet == judged["instruments"][0]["packet"]
+    sure = run("tiers", PLANTED, *how, *place).json
+    assert (sure["as_of"], sure["simulated"]) == (packet["as_of"].replace("Z", "+00:00"), True)
+    views = {row["name"]: row for row in run("agents", PLANTED, *how, *place).json["agents"]}
+    mean = next(item["mean_bps"] for item in packet["horizons"] if item["horizon"] == "1d")
+    assert views["projection"]["mu_bps"] == pytest.approx(mean)
     decided = run("cycle", "run", PLANTED, "--paper", "--as-of", packet["as_of"], *how, *place).json
     assert [item["instrument"] for item in decided["decisions"]] == [PLANTED]
     audit = run("audit", "verify", *place).json

@@ -71,6 +71,8 @@ def test_the_field_map_can_be_named_and_its_columns_are_part_of_the_name(tmp_pat
 def test_an_option_of_the_cones_names_a_run_only_where_it_is_used(tmp_path: Path) -> None:
     plain = load_experiment().model_dump(mode="json")
     assert (plain["cones"].pop("regressors"), plain["cones"].pop("drift")) == ([], "cone")
+    assert plain["cones"].pop("forecaster") == "conformal"
+    assert plain.pop("preregistered") is False
     assert load_experiment().hash == digest(plain)               # as it was before there were these options
     text = _demo().replace('["a20", "volatility"]', '["a20", "volatility", "fields.regime"]')
     without = load_experiment(_write(tmp_path, text))

@@ -11,8 +11,14 @@ import typer
 
 from fieldcast import __version__
 from fieldcast.cli._common import AsOf, Home, Json, moment, open_home, pairs, show
+from fieldcast.cli._models import models
+from fieldcast.cli._promotion import gates
+from fieldcast.cli._research import science
 from fieldcast.cli._score import data
+from fieldcast.cli._seal import seal
 from fieldcast.cli._train import train
+from fieldcast.cli._tune import search
+from fieldcast.cli._watch import watch
 from fieldcast.ground.errors import FieldcastError
 
 app = typer.Typer(
@@ -27,6 +33,12 @@ cycle = typer.Typer(help="Governed decision cycles (paper only).", no_args_is_he
 audit = typer.Typer(help="The hash-chained audit trail.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data, name="data")
 app.add_typer(train, name="train")
+app.add_typer(search)
+app.add_typer(science)
+app.add_typer(gates)
+app.add_typer(seal, name="seal")
+app.add_typer(models, name="models")
+app.add_typer(watch, name="watch")
 app.add_typer(cycle, name="cycle")
 app.add_typer(audit, name="audit")
 
@@ -158,6 +170,52 @@ def project(
             progress=progress,
         )
     show(packet, json)
+
+
+@app.command()
+def tiers(
+    instrument: Annotated[str, typer.Argument(help="Instrument id.")],
+    horizon: Annotated[str, typer.Option("--horizon", help="Of the projections, such as 1d or 5d.")] = "1d",
+    as_of: AsOf = None,
+    experiment: ExperimentFile = None,
+    vix: Vix = None,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Say how sure the projections are, in tiers, and how often the calls of each tier were right."""
+    from fieldcast import workflows
+    from fieldcast.cli import _render
+
+    with open_home(home) as workspace, _render.watching(quiet=json) as progress:
+        result = workflows.read_tiers(
+            workspace,
+            instrument,
+            workflows.load_experiment(experiment),
+            horizon=horizon,
+            as_of=moment(as_of),
+            vix=vix,
+            progress=progress,
+        )
+    show(result, json)
+
+
+@app.command()
+def agents(
+    instrument: Annotated[str, typer.Argument(help="Instrument id.")],
+    horizon: Annotated[int, typer.Option("--horizon", min=1, max=5, help="Sessions ahead.")] = 1,
+    as_of: AsOf = None,
+    experiment: ExperimentFile = None,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Show what each alpha agent expects, how well founded that is, and their common view."""
+    from fieldcast import workflows
+
+    with open_home(home) as workspace:
+        result = workflows.read_agents(
+            workspace, instrument, workflows.load_experiment(experiment), horizon=horizon, as_of=moment(as_of)
+        )
+    show(result, json)
 
 
 @cycle.command("run")

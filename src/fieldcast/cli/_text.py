@@ -12,9 +12,18 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from fieldcast.cli._text_agents import agents_text
 from fieldcast.cli._text_fields import fields_text
+from fieldcast.cli._text_leaks import leaks_text
+from fieldcast.cli._text_models import drift_text, model_text, models_text, runs_text, triggers_text
+from fieldcast.cli._text_promotion import promotion_text
 from fieldcast.cli._text_regime import regime_text
+from fieldcast.cli._text_research import ablated_text, research_text
 from fieldcast.cli._text_scores import scored_text, trained_text
+from fieldcast.cli._text_seal import registered_text, sealed_text, seals_text
+from fieldcast.cli._text_tiers import tiers_text
+from fieldcast.cli._text_trained import trained_odds_text, tuned_text
+from fieldcast.cli._text_watch import watch_run_text, watch_text
 
 _MOST_FILES = 10  # of an import, in full
 _MOST_ROWS = 60  # of the list of what is stored
@@ -318,6 +327,7 @@ def _demo(result: Any) -> RenderableType:
 
 
 _TEXTS: dict[str, Callable[[Any], RenderableType]] = {
+    "AgentsRead": agents_text,
     "AuditReport": _audit,
     "Compacted": _compacted,
     "CycleResult": _cycle,
@@ -326,17 +336,34 @@ _TEXTS: dict[str, Callable[[Any], RenderableType]] = {
     "DataShown": _data_shown,
     "Demo": _demo,
     "Diagnosis": _diagnosis,
+    "ExperimentRegistered": registered_text,
+    "EngineAblations": ablated_text,
     "FieldsRead": fields_text,
     "FormatList": _formats,
     "HeadlineTrained": trained_text,
     "Imported": _imported,
+    "OddsTrained": trained_odds_text,
+    "ModelDrift": drift_text,
+    "ModelShown": model_text,
+    "ModelTriggers": triggers_text,
+    "ModelsListed": models_text,
+    "LeakReport": leaks_text,
     "ProjectionPacket": _packet,
+    "PromotionCheck": promotion_text,
     "ReferenceImported": _reference,
     "RegimeTrained": regime_text,
     "Repair": _repair,
+    "RunsReported": runs_text,
+    "SealsListed": seals_text,
+    "Research": research_text,
     "SimulatedData": _simulated_data,
+    "SpanSealed": sealed_text,
     "TextsScored": scored_text,
+    "TiersRead": tiers_text,
+    "Tuned": tuned_text,
     "UniverseCheck": _universe,
     "Validation": _validation,
     "Verified": _verified,
+    "WatchRun": watch_run_text,
+    "WatchShown": watch_text,
 }

@@ -45,3 +45,21 @@ def train_regime(
     with open_home(home) as workspace:
         result = workflows.fit_regime(workspace, instrument, as_of=moment(as_of))
     show(result, json)
+
+
+@train.command("odds")
+def train_odds(
+    plan: Annotated[Path, typer.Argument(help="TOML file of the training: tasks, model, seed, walk.")],
+    instruments: Annotated[list[str], typer.Argument(help="Instrument ids, such as ARCX:SPY.")],
+    as_of: AsOf = None,
+    vix: Annotated[str | None, typer.Option("--vix", help="Id of the VIX series: a covariate, and baselines.")] = None,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Fit one model for each instrument and task of a plan, walk it beside every baseline, and save it with its hashes."""
+    from fieldcast import workflows
+    from fieldcast.cli import _render
+
+    with open_home(home) as workspace, _render.watching(quiet=json) as progress:
+        result = workflows.train_odds(workspace, plan, instruments, vix=vix, as_of=moment(as_of), progress=progress)
+    show(result, json)

@@ -140,6 +140,18 @@ class Reason(StrEnum):
     CANCELLED = "cancelled", "the order was cancelled before it could fill"
     GATE_PASSED = "gate_passed", "the projection has passed its gate"
     REVISED = "revised", "an explicit revision of an earlier decision of the same slot"
+    # what stands between research and money
+    SEALED = "sealed", "the span is sealed: nothing is fitted or scored on it before it is opened, once"
+    SEAL_OPENED = "seal_opened", "a sealed span was opened for a configuration that was frozen before"
+    SEAL_REFUSED = "seal_refused", "a sealed span was asked for a second time, or by a configuration that was not frozen before"
+    EFFECT_UNKNOWN = "effect_unknown", "no minimum detectable effect was recorded before the run"
+    KILLED = "killed", "a kill rule of the watch over live forecasts has tripped"
+    CLOCK_RUNNING = "clock_running", "the eight weeks on paper that come before live money have not passed"
+    DRIFTED = "drifted", "a feature is distributed otherwise than in the sample that the model was fitted on"
+    SCORE_DECAYED = "score_decayed", "the model scores worse on recent outcomes than when it was accepted"
+    CALIBRATION_LOST = "calibration_lost", "the model's odds no longer mean what they say"
+    SCHEDULED = "scheduled", "the time that the model may serve without a new fit has passed"
+    COMMANDED = "commanded", "a person asked for it"
 
 
 def reason_codes(values: Iterable[str]) -> tuple[Reason, ...]:

@@ -4,8 +4,21 @@ from fieldcast.ledger._base import Base
 from fieldcast.ledger._tables_audit import AuditLog
 from fieldcast.ledger._tables_cycle import CycleMeta, Decision
 from fieldcast.ledger._tables_market import Instrument, StoreChange, StoreDelivery, StoreFile, StoreLease, StoreSpan
+from fieldcast.ledger._tables_models import ModelPrediction, ModelPromotion, ModelVersion, RetrainRequest
 from fieldcast.ledger._tables_reference import ImportLog, InstrumentState, Membership, TickerAlias
-from fieldcast.ledger._tables_science import Evidence, GateResultRow, Packet, Trial
+from fieldcast.ledger._tables_science import (
+    Evidence,
+    GateResultRow,
+    LookedAt,
+    Packet,
+    PaperPacket,
+    Registration,
+    SealedSpan,
+    SealOpening,
+    Trial,
+    WatchDay,
+    WatchKill,
+)
 from fieldcast.ledger._tables_trading import CashMovement, Fill, Intent, NavSnapshot, Order
 
 __all__ = [
@@ -21,10 +34,19 @@ __all__ = [
     "Instrument",
     "InstrumentState",
     "Intent",
+    "LookedAt",
     "Membership",
+    "ModelPrediction",
+    "ModelPromotion",
+    "ModelVersion",
     "NavSnapshot",
     "Order",
     "Packet",
+    "PaperPacket",
+    "Registration",
+    "RetrainRequest",
+    "SealOpening",
+    "SealedSpan",
     "StoreChange",
     "StoreDelivery",
     "StoreFile",
@@ -32,4 +54,6 @@ __all__ = [
     "StoreSpan",
     "TickerAlias",
     "Trial",
+    "WatchDay",
+    "WatchKill",
 ]

@@ -9,14 +9,15 @@ deviation s,
 
     P(close >= +theta) = 1 - Phi(a / s),     P(high >= +theta) = 2 (1 - Phi(a / s)),     a = log(1 + theta)
 
-(the reflection principle, for a price watched all the time).
+(the reflection principle, for a price watched all the time). `report.model_report` fits every baseline on a model's own
+folds; `exceedance` has the same odds with a drift, and from implied volatility.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -24,7 +25,11 @@ from numpy.typing import ArrayLike
 from fieldcast.ground import Halted, InvalidInput
 from fieldcast.models.contract import Floats
 
-REQUIRED_BASELINES = ("base_rate", "volatility_anchor", "har_exceedance", "garch_exceedance")
+REQUIRED_BASELINES = (
+    *("base_rate", "volatility_anchor", "har_exceedance", "garch_exceedance", "implied_exceedance"),
+    *("strong_anchor", "random_forest", "mlp"),
+)
+IMPLIED_BASELINES = ("implied_exceedance", "strong_anchor")  # those that need an implied volatility
 _EDGE = 1e-9
 
 
@@ -71,6 +76,10 @@ class BaselineReport:
     def promotable(self) -> bool:
         """True where every required baseline stands beside the model."""
         return not self.missing and self.n > 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain values, `promotable` included."""
+        return asdict(self) | {"promotable": self.promotable}
 
     def skill(self, baseline: str) -> float:
         """1 - log loss of the model / log loss of the baseline; positive is better."""

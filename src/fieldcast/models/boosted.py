@@ -3,7 +3,8 @@
 Small trees, slow learning, large leaves and a strong ridge: 100 rounds of 7 leaves at rate 0.05, at least 100 rows a
 leaf, 70 % of the columns a tree, lambda 10, 31 bins. Chosen beforehand and not tuned (the bins for speed).
 NaN in X is a covariate that is not known; LightGBM learns which side of a split such rows go to. One thread and
-`deterministic`: equal seeds give equal models.
+`deterministic`: equal seeds give equal models. With held-out rows (`early_stop`) only the rounds up to their best log
+loss are kept.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from fieldcast.ground import InvalidInput
 from fieldcast.models.contract import Floats, OddsModel, check_features, check_labels, not_fitted
+from fieldcast.models.early_stop import HeldOut, check_held_out
 
 if TYPE_CHECKING:
     from lightgbm import Booster
@@ -67,10 +69,12 @@ class BoostedTrees(OddsModel):
         self.rounds, self.leaves, self.seed = int(rounds), int(leaves), int(seed)
         self.learning_rate, self.min_rows_in_leaf = float(learning_rate), int(min_rows_in_leaf)
         self.rows = 0
+        self.kept: int | None = None  # rounds up to the best one, where held-out rows chose it
         self._booster: Booster | None = None
         self._text: str | None = None  # LightGBM's own format, made when it is first asked for
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, *, held_out: HeldOut | None = None) -> Self:
+        """Fit; with `held_out` rows (later in time, chosen by the caller) keep the rounds up to their best log loss."""
         import lightgbm
 
         table = check_features(X, missing_allowed=True)
@@ -82,8 +86,18 @@ class BoostedTrees(OddsModel):
             "seed": self.seed,
         }
         data = lightgbm.Dataset(table, label=labels, params=settings)
-        self._booster = lightgbm.train(settings, data, num_boost_round=self.rounds)
-        self.rows, self._text = len(table), None
+        if held_out is None:
+            self._booster = lightgbm.train(settings, data, num_boost_round=self.rounds)
+            self.rows, self.kept, self._text = len(table), None, None
+            return self
+        later, answers = check_held_out(held_out, table.shape[1])
+        stop = lightgbm.early_stopping(held_out.patience, verbose=False)
+        valid = lightgbm.Dataset(later, label=answers, reference=data, params=settings)
+        watched = settings | {"metric": "binary_logloss"}
+        grown = lightgbm.train(watched, data, num_boost_round=self.rounds, valid_sets=[valid], callbacks=[stop])
+        self.rows, self.kept = len(table), int(grown.best_iteration)
+        self._text = str(grown.model_to_string(num_iteration=self.kept))  # the best iteration restored
+        self._booster = lightgbm.Booster(model_str=self._text)
         return self
 
     def predict(self, X: ArrayLike) -> Floats:
@@ -107,6 +121,7 @@ class BoostedTrees(OddsModel):
             "learning_rate": self.learning_rate,
             "min_rows_in_leaf": self.min_rows_in_leaf,
             "rows": self.rows,
+            **({} if self.kept is None else {"kept": self.kept}),  # a fit without held-out rows keeps its old hash
             "booster": self._text,
         }
 
@@ -122,6 +137,7 @@ class BoostedTrees(OddsModel):
             min_rows_in_leaf=int(parameters["min_rows_in_leaf"]),
         )
         model.rows = int(parameters["rows"])
+        model.kept = int(parameters["kept"]) if "kept" in parameters else None
         try:
             model._text = str(parameters["booster"])
             model._booster = lightgbm.Booster(model_str=model._text)

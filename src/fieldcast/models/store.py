@@ -9,22 +9,42 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fieldcast.ground import IntegrityError, InvalidInput, MissingData
 from fieldcast.models.contract import OddsModel
 
+if TYPE_CHECKING:
+    from fieldcast.models.quantile_boosted import QuantileModel
+
 FORMAT = 1
 MANIFEST = "manifest.json"
+Model = TypeVar("Model")
 _TEXT = {"booster": "booster.txt"}  # long parameters that have a text format of their own
 
 
-def _kinds() -> dict[str, type[OddsModel]]:
+def model_kinds() -> dict[str, type[OddsModel]]:
+    """Every odds model by its kind."""
     from fieldcast.models.base_rate import BaseRate
     from fieldcast.models.boosted import BoostedTrees
+    from fieldcast.models.forest import RandomForest
     from fieldcast.models.logistic import Logistic, VolatilityAnchor
+    from fieldcast.models.mlp import MultilayerPerceptron
+    from fieldcast.models.per_regime import PerRegime
+    from fieldcast.models.xgboost_trees import XGBoostTrees
 
-    return {model.kind: model for model in (BaseRate, Logistic, VolatilityAnchor, BoostedTrees)}
+    every: tuple[type[OddsModel], ...] = (
+        *(BaseRate, Logistic, VolatilityAnchor, BoostedTrees),
+        *(RandomForest, MultilayerPerceptron, XGBoostTrees, PerRegime),
+    )
+    return {model.kind: model for model in every}
+
+
+def quantile_kinds() -> dict[str, type[QuantileModel]]:
+    """Every quantile model by its kind."""
+    from fieldcast.models.quantile_boosted import QuantileBoosted
+
+    return {QuantileBoosted.kind: QuantileBoosted}
 
 
 def _write(path: Path, text: str) -> str:
@@ -39,7 +59,7 @@ def _write(path: Path, text: str) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def save_model(model: OddsModel, directory: Path) -> str:
+def save_model(model: OddsModel | QuantileModel, directory: Path) -> str:
     """Write `model` into `directory` (made if needed); returns its hash.
 
     The manifest is written last: a folder without one, or with another's, is refused by `load_model`.
@@ -66,6 +86,34 @@ def load_model(directory: Path, *, expected: str | None = None) -> OddsModel:
     IntegrityError : bytes or parameters do not have the recorded SHA-256
     InvalidInput : format or kind of model is not known to this version
     """
+    kind, parameters, recorded = _read(directory)
+    model = _of_kind(model_kinds(), kind).from_parameters(parameters)
+    _same(model.hash, recorded, expected, directory)
+    return model
+
+
+def load_quantile_model(directory: Path, *, expected: str | None = None) -> QuantileModel:
+    """As `load_model`, for a model of quantiles."""
+    kind, parameters, recorded = _read(directory)
+    model = _of_kind(quantile_kinds(), kind).from_parameters(parameters)
+    _same(model.hash, recorded, expected, directory)
+    return model
+
+
+def _of_kind(kinds: dict[str, type[Model]], kind: str) -> type[Model]:
+    if kind not in kinds:
+        raise InvalidInput(f"expected a model kind out of {', '.join(sorted(kinds))}, found {kind!r}")
+    return kinds[kind]
+
+
+def _same(found: str, recorded: str, expected: str | None, directory: Path) -> None:
+    for label, wanted in (("manifest", recorded), ("registry", expected)):
+        if wanted is not None and found != wanted:
+            raise IntegrityError(f"expected model hash {wanted} ({label}) in {directory}, found {found}")
+
+
+def _read(directory: Path) -> tuple[str, dict[str, Any], str]:
+    """Kind, parameters and recorded hash of the model in a folder, its files checked against their SHA-256."""
     manifest_path = directory / MANIFEST
     if not manifest_path.is_file():
         raise MissingData(f"expected a saved model with {MANIFEST} in {directory}, found none")
@@ -84,14 +132,7 @@ def load_model(directory: Path, *, expected: str | None = None) -> OddsModel:
         texts[name] = content.decode()
     body = json.loads(texts["model.json"])
     parameters = body["parameters"] | {key: texts[name] for key, name in _TEXT.items() if name in texts}
-    kinds = _kinds()
-    if body["kind"] not in kinds:
-        raise InvalidInput(f"expected a model kind out of {', '.join(sorted(kinds))}, found {body['kind']!r}")
-    model = kinds[body["kind"]].from_parameters(parameters)
-    for label, wanted in (("manifest", manifest["hash"]), ("registry", expected)):
-        if wanted is not None and model.hash != wanted:
-            raise IntegrityError(f"expected model hash {wanted} ({label}) in {directory}, found {model.hash}")
-    return model
+    return str(body["kind"]), parameters, str(manifest["hash"])
 
 
 def _parse(path: Path) -> dict[str, Any]:

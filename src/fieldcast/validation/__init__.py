@@ -3,8 +3,22 @@
 from fieldcast.validation._rows import LedgerTrialLog, load_gate_result, save_gate_result
 from fieldcast.validation.ablation import ablation_evidence
 from fieldcast.validation.causality import CausalityReport, Violation, check_causality, check_steps
+from fieldcast.validation.economic import EconomicResult, NextOpenReturns, gate_economic
+from fieldcast.validation.engines import EngineVerdict, judge_engine
 from fieldcast.validation.evidence import EvidenceRow, Span, load_evidence, save_evidence
 from fieldcast.validation.gate import GateOutcome, GateResult, InstrumentFigure, SignForecast, decide, gate_v04
+from fieldcast.validation.leakage import (
+    LeakageReport,
+    LeakCheck,
+    LeakFound,
+    LeakKind,
+    feature_leaks,
+    label_leaks,
+    scaler_leaks,
+    split_leaks,
+    threshold_leaks,
+)
+from fieldcast.validation.promotion import PromotionResult, SymbolCalls, exit_code, promotion
 from fieldcast.validation.upgrades import (
     HMM_REGIME,
     INTRADAY_DEALER,
@@ -24,14 +38,23 @@ __all__ = [
     "PRINT_STREAM",
     "UPGRADES",
     "CausalityReport",
+    "EconomicResult",
+    "EngineVerdict",
     "EvidenceRow",
     "GateOutcome",
     "GateResult",
     "InstrumentFigure",
+    "LeakCheck",
+    "LeakFound",
+    "LeakKind",
+    "LeakageReport",
     "LedgerTrialLog",
     "Measure",
+    "NextOpenReturns",
+    "PromotionResult",
     "SignForecast",
     "Span",
+    "SymbolCalls",
     "Upgrade",
     "UpgradeOutcome",
     "UpgradeVerdict",
@@ -41,10 +64,19 @@ __all__ = [
     "check_steps",
     "decide",
     "earned",
+    "exit_code",
+    "feature_leaks",
+    "gate_economic",
     "gate_v04",
+    "judge_engine",
+    "label_leaks",
     "load_evidence",
     "load_gate_result",
     "load_verdicts",
+    "promotion",
     "save_evidence",
     "save_gate_result",
+    "scaler_leaks",
+    "split_leaks",
+    "threshold_leaks",
 ]

@@ -10,45 +10,99 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fieldcast.workflows.ablations import Ablation, ablate_regime
+    from fieldcast.workflows.agents import AgentsRead, read_agents
+    from fieldcast.workflows.cross_sections import Research, research
     from fieldcast.workflows.cycles import run_cycle
     from fieldcast.workflows.data import check_data, compact_data, list_data, list_formats, show_data, verify_data
     from fieldcast.workflows.demonstration import Demo, demo
     from fieldcast.workflows.diagnosis import Diagnosis, doctor
+    from fieldcast.workflows.engine_ablations import EngineAblations, ablate
     from fieldcast.workflows.experiment import Experiment, load_experiment
     from fieldcast.workflows.fields import FieldsRead, field_map, read_fields, usable_fields
     from fieldcast.workflows.holdouts import holdout
     from fieldcast.workflows.imports import import_bundled, import_data
+    from fieldcast.workflows.leak_tests import leaks
     from fieldcast.workflows.look import project, verify_audit
+    from fieldcast.workflows.odds_training import OddsTrained, load_bundle, train_odds
+    from fieldcast.workflows.promotions import PromotionCheck, check_promotion
     from fieldcast.workflows.reference import import_members, import_tickers
+    from fieldcast.workflows.registered_models import (
+        ModelDrift,
+        ModelShown,
+        ModelsListed,
+        ModelTriggers,
+        list_models,
+        model_drift,
+        model_triggers,
+        predict_models,
+        promote_model,
+        register_model,
+        rollback_model,
+        show_model,
+    )
     from fieldcast.workflows.repairs import repair_data
     from fieldcast.workflows.reports import ReportInput, write_html
     from fieldcast.workflows.results import InstrumentValidation, Validation
+    from fieldcast.workflows.run_log import RunsReported, report_runs
+    from fieldcast.workflows.sealing import (
+        ExperimentRegistered,
+        SealsListed,
+        SpanSealed,
+        declare_looked_at,
+        list_seals,
+        open_span,
+        register_experiment,
+        seal_span,
+    )
     from fieldcast.workflows.simulations import simulate_data
     from fieldcast.workflows.studies import gate_study
     from fieldcast.workflows.text_scores import TextsScored, score_texts
+    from fieldcast.workflows.tiers import TiersRead, read_tiers
     from fieldcast.workflows.training import HeadlineTrained, train_headline
+    from fieldcast.workflows.tuning import Tuned, tune
     from fieldcast.workflows.universes import check_universe
     from fieldcast.workflows.upgrades import RegimeTrained, fit_regime
     from fieldcast.workflows.validation import validate
+    from fieldcast.workflows.watching import WatchRun, WatchShown, run_watch, show_watch
     from fieldcast.workflows.workspace import Workspace, open_workspace
 
 _HOMES = {
     "Ablation": "ablations",
+    "AgentsRead": "agents",
     "Demo": "demonstration",
     "Diagnosis": "diagnosis",
+    "EngineAblations": "engine_ablations",
     "Experiment": "experiment",
+    "ExperimentRegistered": "sealing",
     "FieldsRead": "fields",
     "HeadlineTrained": "training",
     "InstrumentValidation": "results",
+    "ModelDrift": "registered_models",
+    "ModelShown": "registered_models",
+    "ModelTriggers": "registered_models",
+    "ModelsListed": "registered_models",
+    "OddsTrained": "odds_training",
+    "PromotionCheck": "promotions",
     "RegimeTrained": "upgrades",
     "ReportInput": "reports",
+    "Research": "cross_sections",
+    "RunsReported": "run_log",
+    "SealsListed": "sealing",
+    "SpanSealed": "sealing",
     "TextsScored": "text_scores",
+    "TiersRead": "tiers",
+    "Tuned": "tuning",
     "Validation": "results",
+    "WatchRun": "watching",
+    "WatchShown": "watching",
     "Workspace": "workspace",
+    "ablate": "engine_ablations",
     "ablate_regime": "ablations",
     "check_data": "data",
+    "check_promotion": "promotions",
     "check_universe": "universes",
     "compact_data": "data",
+    "declare_looked_at": "sealing",
     "demo": "demonstration",
     "doctor": "diagnosis",
     "field_map": "fields",
@@ -59,18 +113,40 @@ _HOMES = {
     "import_data": "imports",
     "import_members": "reference",
     "import_tickers": "reference",
+    "leaks": "leak_tests",
     "list_data": "data",
     "list_formats": "data",
+    "list_models": "registered_models",
+    "list_seals": "sealing",
+    "load_bundle": "odds_training",
     "load_experiment": "experiment",
+    "model_drift": "registered_models",
+    "model_triggers": "registered_models",
+    "open_span": "sealing",
     "open_workspace": "workspace",
+    "predict_models": "registered_models",
     "project": "look",
+    "promote_model": "registered_models",
+    "read_agents": "agents",
     "read_fields": "fields",
+    "read_tiers": "tiers",
+    "register_experiment": "sealing",
+    "register_model": "registered_models",
     "repair_data": "repairs",
+    "report_runs": "run_log",
+    "research": "cross_sections",
+    "rollback_model": "registered_models",
     "run_cycle": "cycles",
+    "run_watch": "watching",
     "score_texts": "text_scores",
+    "seal_span": "sealing",
     "show_data": "data",
+    "show_model": "registered_models",
+    "show_watch": "watching",
     "simulate_data": "simulations",
     "train_headline": "training",
+    "train_odds": "odds_training",
+    "tune": "tuning",
     "usable_fields": "fields",
     "validate": "validation",
     "verify_audit": "look",
@@ -80,21 +156,41 @@ _HOMES = {
 
 __all__ = [
     "Ablation",
+    "AgentsRead",
     "Demo",
     "Diagnosis",
+    "EngineAblations",
     "Experiment",
+    "ExperimentRegistered",
     "FieldsRead",
     "HeadlineTrained",
     "InstrumentValidation",
+    "ModelDrift",
+    "ModelShown",
+    "ModelTriggers",
+    "ModelsListed",
+    "OddsTrained",
+    "PromotionCheck",
     "RegimeTrained",
     "ReportInput",
+    "Research",
+    "RunsReported",
+    "SealsListed",
+    "SpanSealed",
     "TextsScored",
+    "TiersRead",
+    "Tuned",
     "Validation",
+    "WatchRun",
+    "WatchShown",
     "Workspace",
+    "ablate",
     "ablate_regime",
     "check_data",
+    "check_promotion",
     "check_universe",
     "compact_data",
+    "declare_looked_at",
     "demo",
     "doctor",
     "field_map",
@@ -105,18 +201,40 @@ __all__ = [
     "import_data",
     "import_members",
     "import_tickers",
+    "leaks",
     "list_data",
     "list_formats",
+    "list_models",
+    "list_seals",
+    "load_bundle",
     "load_experiment",
+    "model_drift",
+    "model_triggers",
+    "open_span",
     "open_workspace",
+    "predict_models",
     "project",
+    "promote_model",
+    "read_agents",
     "read_fields",
+    "read_tiers",
+    "register_experiment",
+    "register_model",
     "repair_data",
+    "report_runs",
+    "research",
+    "rollback_model",
     "run_cycle",
+    "run_watch",
     "score_texts",
+    "seal_span",
     "show_data",
+    "show_model",
+    "show_watch",
     "simulate_data",
     "train_headline",
+    "train_odds",
+    "tune",
     "usable_fields",
     "validate",
     "verify_audit",

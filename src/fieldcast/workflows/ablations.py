@@ -29,6 +29,7 @@ from fieldcast.validation import HMM_REGIME, EvidenceRow, UpgradeVerdict, ablati
 from fieldcast.workflows.experiment import Experiment, load_experiment
 from fieldcast.workflows.prepare import Array, prepare
 from fieldcast.workflows.progress import Progress, silent
+from fieldcast.workflows.sealing import known_until
 from fieldcast.workflows.walks import odds_tasks, run_walks
 from fieldcast.workflows.workspace import Workspace
 
@@ -112,7 +113,8 @@ def ablate_regime(
     """
     experiment = experiment or load_experiment()
     what = experiment.nominated
-    prepared = prepare(workspace.store, load_instrument(workspace.ledger, instrument), experiment)
+    until = known_until(workspace, (instrument,), experiment.hash)
+    prepared = prepare(workspace.store, load_instrument(workspace.ledger, instrument), experiment, as_of=until)
     wanted = (instrument, what.label, what.horizon, what.model)
     base = next((task for task in odds_tasks(prepared, experiment) if task.key == wanted), None)
     if base is None or not base.columns or (what.label, what.horizon) != ("sign", 1):

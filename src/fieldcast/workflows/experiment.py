@@ -83,6 +83,7 @@ class Cones(_Part):
     benchmark_refit: int = Field(ge=1)
     regressors: tuple[str, ...] = ()          # columns that join the log-HAR's own
     drift: Literal["cone", "odds"] = "cone"
+    forecaster: Literal["conformal", "adaptive", "experts"] = "conformal"     # what finds the cone's quantiles
 
 
 class Intervals(_Part):
@@ -117,6 +118,7 @@ class Experiment(_Part):
     intervals: Intervals
     cycle: CyclePart
     simulated: SimulatedPart = SimulatedPart(planted_seed=1, martingale_seed=1)
+    preregistered: bool = False          # True: no run starts before its minimum detectable effect is on record
 
     @model_validator(mode="after")
     def _nominated_is_run(self) -> Experiment:
@@ -143,9 +145,11 @@ class Experiment(_Part):
         name, and a run with another field map is another run.
         """
         plain = self.model_dump(mode="json")
-        for name in ("regressors", "drift"):
+        for name in ("regressors", "drift", "forecaster"):
             if getattr(self.cones, name) == Cones.model_fields[name].default:
                 del plain["cones"][name]
+        if not self.preregistered:
+            del plain["preregistered"]
         fields = [name for name in self.features.blocks if name.partition(".")[0] == "fields"]
         if fields:
             plain["field_columns"] = registry_hash(columns(fields))

@@ -21,6 +21,7 @@ from fieldcast.projection.walk_forward import walk_odds
 from fieldcast.validation import LedgerTrialLog
 from fieldcast.workflows.experiment import Experiment
 from fieldcast.workflows.prepare import prepare
+from fieldcast.workflows.sealing import known_until
 from fieldcast.workflows.study import configuration
 from fieldcast.workflows.walks import odds_tasks, vix_anchor_tasks
 from fieldcast.workflows.workspace import Workspace
@@ -63,7 +64,8 @@ def holdout(
     described = load_instrument(workspace.ledger, instrument)
     blocks = tuple(dict.fromkeys((*experiment.features.blocks, *(("vix",) if vix is not None else ()))))
     wider = experiment.model_copy(update={"features": experiment.features.model_copy(update={"blocks": blocks})})
-    prepared = prepare(workspace.store, described, wider, vix=vix)
+    until = known_until(workspace, (instrument, vix), experiment.hash)
+    prepared = prepare(workspace.store, described, wider, vix=vix, as_of=until)
     days = prepared.decision.astype("datetime64[D]")
     train = int((days <= np.datetime64(fitted_to)).sum()) - prepared.first_usable
     if train < 2 * experiment.walk_forward.initial // 3 or not spans:

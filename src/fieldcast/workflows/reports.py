@@ -20,7 +20,7 @@ from fieldcast.ledger import AuditReport
 from fieldcast.workflows import _report_evidence as evidence
 from fieldcast.workflows import _report_record as record
 from fieldcast.workflows import _report_verdicts as verdicts
-from fieldcast.workflows._report_markup import Figures, Html, day, join, tag
+from fieldcast.workflows._report_markup import Figures, Html, day, join, table, tag
 from fieldcast.workflows.results import Validation
 
 TEMPLATE = "report_template"
@@ -144,6 +144,9 @@ def _sections(inputs: ReportInput, figures: Figures) -> list[_Section]:
          record.decisions(inputs.cycles, instruments, figures) if inputs.cycles else None),
         ("data", "Data", "Where the rows came from and how good they are.", record.data(validation, inputs.datasets)),
         ("trials", "Trials on record", "", evidence.trials(validation)),
+        ("looked", "Looked at before",
+         "The outcomes of these sessions had been seen before this run: figures on them are no fresh test.",
+         _looked(validation)),
         ("limits", "Limits", "", record.limits(validation, inputs.datasets, traded=bool(inputs.cycles))),
     ]  # fmt: skip
     return [_Section(id, title, intro, body) for id, title, intro, body in found if body is not None]
@@ -163,6 +166,13 @@ def _lead(validation: Validation) -> Html:
         if told:
             sentences.append(f"{'Of the simulated markets, ' if simulated else ''}{_and(told)}.")
     return tag("p", " ".join(sentences), class_="lead")
+
+
+def _looked(validation: Validation) -> Html | None:
+    """What had been seen of the test span; None where nothing had."""
+    rows = [(", ".join(one.instruments).replace("*", "every instrument"), day(one.first), day(one.last), one.label)
+            for one in validation.looked]
+    return table(("instruments", "first", "last", "how"), rows) if rows else None
 
 
 def _and(items: list[str]) -> str:

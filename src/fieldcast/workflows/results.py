@@ -11,6 +11,7 @@ from fieldcast.data import QualityReport
 from fieldcast.market import Instrument
 from fieldcast.projection import ProjectionPacket
 from fieldcast.validation import GateResult
+from fieldcast.validation.sealed import LookedSpan
 from fieldcast.workflows.experiment import Experiment
 
 NOT_ASKED = "NOT_ASKED"
@@ -75,12 +76,16 @@ class FamilyCount:
 
 @dataclass(frozen=True)
 class Validation:
-    """Result of `validate`: one part an instrument; simulated instruments are a family of trials of their own."""
+    """Result of `validate`: one part an instrument; simulated instruments are a family of trials of their own.
+
+    `looked` names what had been seen before of the real instruments' test span: figures on it are no fresh test.
+    """
 
     experiment: Experiment
     parts: tuple[InstrumentValidation, ...]
     families: tuple[FamilyCount, ...]
     seconds: float
+    looked: tuple[LookedSpan, ...] = ()
 
     @property
     def trials(self) -> int:
@@ -95,6 +100,7 @@ class Validation:
             "experiment": self.experiment.hash,
             "trials": self.trials,
             "families": [vars(family) for family in self.families],
+            "looked_at": [vars(one) for one in self.looked],
             "instruments": [_part(part) for part in self.parts],
         }
 

@@ -26,7 +26,7 @@ from fieldcast.evaluation import (
 )
 from fieldcast.evaluation import Interval as Figure
 from fieldcast.models import GarchNormal
-from fieldcast.projection import normal_quantiles
+from fieldcast.projection import AdaptiveConformal, normal_quantiles
 from fieldcast.projection.composer import HorizonPath
 from fieldcast.projection.walk_forward import OddsWalk
 from fieldcast.workflows.experiment import Intervals
@@ -45,7 +45,7 @@ SCORES: dict[str, pl.DataType] = {
 }
 CONES: dict[str, pl.DataType] = {
     "horizon": pl.Int64(),
-    "model": pl.String(),        # fieldcast | garch_normal
+    "model": pl.String(),        # fieldcast | garch_normal | conformal, the composer's own where another was asked for
     "level": pl.Float64(),
     "coverage": pl.Float64(),
     "n": pl.Int64(),
@@ -198,7 +198,7 @@ def compare_vix(
 
 
 def score_cones(
-    prepared: Prepared, paths: Sequence[HorizonPath], first: int, refit: int, settings: Intervals
+    prepared: Prepared, paths: Sequence[HorizonPath], first: int, refit: int, settings: Intervals, *, beside_plain: bool = False
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Coverage tests and interval scores beside GARCH(1,1)-normal on the same rows, and the paired difference.
 
@@ -206,6 +206,7 @@ def score_cones(
     ----------
     first : first out-of-sample row
     refit : rows between fits of the benchmark
+    beside_plain : whether the plain conformal cone stands beside them, on the same rows
     """
     closes = np.log(prepared.bars["close"].to_numpy())
     daily = np.diff(closes, prepend=np.nan)      # the benchmark sees every close as it is stored now
@@ -215,13 +216,18 @@ def score_cones(
     for place, path in enumerate(paths):
         benchmark = normal_quantiles(garch.sigma[:, place], garch.mean[:, place])
         outcome = 1e4 * prepared.returns[path.horizon]
-        known = path.known & np.isfinite(outcome) & np.isfinite(benchmark).all(axis=1)
+        contenders = {"fieldcast": path.quantiles_bps, "garch_normal": benchmark}
+        if beside_plain:
+            contenders["conformal"] = _plain_cone(prepared, path)
+        known = path.known & np.isfinite(outcome)
+        for quantiles in contenders.values():
+            known &= np.isfinite(quantiles).all(axis=1)
         if known.sum() < 2 * path.horizon:
             continue
         block = max(settings.block, path.horizon)
         y = outcome[known]
         scores = {}
-        for model, quantiles in (("fieldcast", path.quantiles_bps), ("garch_normal", benchmark)):
+        for model, quantiles in contenders.items():
             q = quantiles[known]
             scores[model] = mean_interval_score(q, y)
             for level in CENTRAL_LEVELS:
@@ -243,3 +249,11 @@ def score_cones(
             "n": saved.n,
         })
     return pl.DataFrame(rows, schema=CONES, orient="row"), pl.DataFrame(differences, schema=CONE_DIFFERENCE)
+
+
+def _plain_cone(prepared: Prepared, path: HorizonPath) -> Array:
+    """(n, 7) the composer's own cone on the same sigma and drift, bps."""
+    moved = path.drift_bps / 1e4
+    cone = AdaptiveConformal().run(prepared.returns[path.horizon] - moved, path.sigma, horizon=path.horizon)
+    plain: Array = cone.quantiles_bps + path.drift_bps[:, None]
+    return plain

@@ -19,7 +19,7 @@ from fieldcast.market import Instrument
 from fieldcast.models import daily_variance
 from fieldcast.models.boosted import SETTINGS
 from fieldcast.projection import packet_from_row
-from fieldcast.projection.composer import HorizonPath, compose, walk_volatility
+from fieldcast.projection.composer import ConeMaker, HorizonPath, compose, walk_volatility
 from fieldcast.projection.tabulate import Source, tabulate
 from fieldcast.projection.walk_forward import OddsWalk
 from fieldcast.validation import GateResult
@@ -61,7 +61,8 @@ def judge_study(study: Study) -> tuple[InstrumentValidation, tuple[Trial, ...]]:
     happened = outcomes(prepared, [path.horizon for path in paths])
     configurations = {w.key[1:]: configuration(experiment, *w.key[1:]) for w in (*walks, *study.vix_walks)}
     scores, bins = score_odds(prepared, walks, evaluator, configurations, experiment.intervals)
-    cones, difference = score_cones(prepared, paths, first, experiment.cones.benchmark_refit, experiment.intervals)
+    cones, difference = score_cones(prepared, paths, first, experiment.cones.benchmark_refit, experiment.intervals,
+                                    beside_plain=experiment.cones.forecaster != "conformal")  # fmt: skip
     gate, gate_text = _verdict(instrument, table, happened, experiment)
     days = prepared.table["ts"].dt.date()
     part = InstrumentValidation(
@@ -136,10 +137,20 @@ def compose_paths(prepared: Prepared, walks: Sequence[OddsWalk], experiment: Exp
                 input_missing=walk.input_missing,
                 data_coverage=data_coverage(prepared, walk),
                 flat_share=experiment.labels.flat_share,
+                conformal=_cone_maker(experiment),
                 drift=experiment.cones.drift,
             )
         )
     return paths
+
+
+def _cone_maker(experiment: Experiment) -> ConeMaker | None:
+    """What finds the cones' quantiles; None = the composer's own."""
+    if experiment.cones.forecaster == "conformal":
+        return None
+    from fieldcast.projection.cones import cone_forecaster
+
+    return cone_forecaster(experiment.cones.forecaster)
 
 
 def data_coverage(prepared: Prepared, walk: OddsWalk) -> Array:

@@ -14,6 +14,7 @@ Showing is not using: `read_fields` is for eyes, and marks what is not earned. W
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -30,13 +31,15 @@ from fieldcast.fields.chain_rows import newest_snapshot
 from fieldcast.fields.dealer import NAIVE, POLICIES, SignPolicy, TradeFlow, lee_ready, signed_volume
 from fieldcast.fields.priced_chain import PricedChain
 from fieldcast.fields.regime import ChangePointParameters, HmmParameters, observations
-from fieldcast.ground import IntegrityError, InvalidInput, MissingData, Reason, Shown, utc
+from fieldcast.ground import IntegrityError, InvalidInput, MissingData, Reason, Shown, digest, utc
 from fieldcast.ground.files import write_whole
 from fieldcast.market import Instrument, file_name, sessions
 from fieldcast.models.change_points import fit_change_points
 from fieldcast.models.hmm import fit_hmm
 from fieldcast.validation import HMM_REGIME, INTRADAY_DEALER, PRINT_STREAM, UpgradeVerdict, load_verdicts
 from fieldcast.workflows.cycles import not_in_the_future
+from fieldcast.workflows.run_log import log_run
+from fieldcast.workflows.sealing import known_until
 from fieldcast.workflows.workspace import Workspace
 
 AUTO, PRINTS = "auto", "prints"
@@ -197,7 +200,9 @@ def fit_regime(workspace: Workspace, instrument: str, *, as_of: datetime | None 
     InvalidInput : `as_of` lies ahead
     """
     not_in_the_future(workspace, as_of)
+    started, began = time.perf_counter(), workspace.clock.now()
     moment = workspace.clock.now() if as_of is None else utc(as_of)
+    moment = known_until(workspace, (instrument,), "regime", moment) or moment
     what = load_instrument(workspace.ledger, instrument)
     bars = workspace.store.read(instrument, as_of=moment, last=moment.date())
     if bars.is_empty():
@@ -215,6 +220,19 @@ def fit_regime(workspace: Workspace, instrument: str, *, as_of: datetime | None 
     path = _folder(workspace, instrument) / f"{hmm.fitted_until:%Y%m%dT%H%M%S}-{hmm.hash[:12]}.json"
     content = {"hmm": hmm.as_dict(), "change": change.as_dict()}
     write_whole(path, json.dumps(content, sort_keys=True, allow_nan=False, indent=1).encode())
+    log_run(
+        workspace,
+        "training",
+        f"regime {instrument}",
+        configuration_hash=digest({"fit": "regime", "features": features}),
+        data_hash=workspace.store.content_hash(instrument, as_of=moment),
+        metrics={"bic": float(hmm.bic)},
+        artefacts={"hmm": hmm.hash, "change_points": change.hash, "path": path.name},
+        started_at=began,
+        seconds=time.perf_counter() - started,
+        parameters={"rows": hmm.rows},
+        simulated=stamp["simulated"],
+    )
     return RegimeTrained(hmm, change, path)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,8 @@ from fieldcast.workflows.prepare import prepare
 from fieldcast.workflows.progress import Progress, silent
 from fieldcast.workflows.records import save_validation
 from fieldcast.workflows.results import FamilyCount, InstrumentValidation, Validation
+from fieldcast.workflows.run_log import log_run
+from fieldcast.workflows.sealing import known_until, may_start, spans_looked_at
 from fieldcast.workflows.study import Study, family_of, judge_study, require_history
 from fieldcast.workflows.walks import odds_tasks, run_walks, vix_anchor_tasks
 from fieldcast.workflows.workspace import Workspace
@@ -53,11 +55,14 @@ def validate(
     Raises
     ------
     MissingData : an instrument is unknown, or its history is too short for a single out-of-sample row
+    Halted : the experiment is a pre-registered one, and its minimum detectable effect is not on record
     """
     if not instruments or len(set(instruments)) != len(instruments):
         raise InvalidInput(f"expected each instrument once and at least one, found {list(instruments)}")
-    started = time.perf_counter()
+    started, began = time.perf_counter(), workspace.clock.now()
     described = [load_instrument(workspace.ledger, name) for name in instruments]
+    may_start(workspace, instruments, experiment)
+    as_of = known_until(workspace, (*instruments, vix), experiment.hash, as_of)
     prepared = []
     for done, instrument in enumerate(described):
         progress("Features and labels", done, len(instruments))
@@ -89,13 +94,47 @@ def validate(
     families = {name: family_figures(log, name) for name in dict.fromkeys(t.family for _, trials in found for t in trials)}
     parts = tuple(_with_sharpe(part, families, experiment) for part, _ in found)
     counts = tuple(FamilyCount(name, family.n, family.n_effective) for name, family in families.items())
-    result = Validation(experiment, parts, counts, time.perf_counter() - started)
+    result = Validation(
+        experiment,
+        parts,
+        counts,
+        time.perf_counter() - started,
+        spans_looked_at(
+            workspace,
+            [part.instrument.id for part in parts if not part.instrument.simulated],
+            min(date.fromisoformat(part.out_of_sample_from) for part in parts),
+            max(date.fromisoformat(part.last_session) for part in parts),
+        ),
+    )
     save_validation(workspace, result)
+    _log(workspace, result, began)
     if report is not None:
         from fieldcast.workflows.reports import ReportInput, write_html
 
         write_html(ReportInput(result), report)
     return result
+
+
+def _log(workspace: Workspace, result: Validation, began: datetime) -> None:
+    """One line of the run log for each instrument: the nominated configuration's scores and the gate's answer."""
+    chosen = result.experiment.nominated
+    for part in result.parts:
+        mine = (pl.col("label") == chosen.label) & (pl.col("horizon") == chosen.horizon) & (pl.col("model") == chosen.model)
+        rows = part.scores.filter(mine).select("metric", "estimate").iter_rows() if part.scores.height else ()
+        metrics = {name: value if value is not None and np.isfinite(value) else None for name, value in rows}
+        log_run(
+            workspace,
+            "validation",
+            f"{result.experiment.family} {part.instrument.id}",
+            configuration_hash=result.experiment.hash,
+            data_hash=part.data_hash,
+            metrics=metrics,
+            artefacts={"packet": part.packet.digest},
+            started_at=began,
+            seconds=result.seconds,
+            parameters={"model": chosen.model, "gate": part.verdict, "fits": sum(part.fits.values())},
+            simulated=part.instrument.simulated,
+        )
 
 
 def _with_sharpe(
