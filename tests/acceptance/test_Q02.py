@@ -12,6 +12,7 @@ import resource
 import shlex
 import shutil
 import subprocess
+import sys
 import sysconfig
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,8 +20,10 @@ from typing import Any
 
 import pytest
 
+from fieldcast.cli import main
+
 pytestmark = pytest.mark.feature("Q02")
-OPEN_PARTS: tuple[str, ...] = ("daemon", "backtest", "dashboard", "training as a command of its own")
+OPEN_PARTS: tuple[str, ...] = ("daemon", "backtest", "dashboard")
 
 ROOT = Path(__file__).resolve().parents[2]
 FIELDCAST = str(Path(sysconfig.get_path("scripts")) / "fieldcast")
@@ -125,18 +128,24 @@ def test_help_costs_less_than_three_tenths_of_a_second(tmp_path: Path) -> None:
 SETTINGS = [name for name in COMMANDS if name != "version"]
 
 
-def _stopped(done: subprocess.CompletedProcess[str], key: str) -> None:
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert done.stdout == ""
-    assert re.search(rf"\b{key}\b", done.stderr), done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+def _stopped(code: object, out: str, err: str, key: str) -> None:
+    assert code == 2, out + err
+    assert out == ""
+    assert re.search(rf"\b{key}\b", err), err
+    assert len(err.strip().splitlines()) == 1, err
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_a_bad_value_in_the_environment_stops_every_verb_with_its_key_named(name: str, tmp_path: Path) -> None:
+def test_a_bad_value_in_the_environment_stops_every_verb_with_its_key_named(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "mybars.csv").touch()
-    done = _run([FIELDCAST, *shlex.split(STARTS[name])], tmp_path, FIELDCAST_WORKERS="many")
-    _stopped(done, "workers")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FIELDCAST_WORKERS", "many")
+    monkeypatch.setattr(sys, "argv", ["fieldcast", *shlex.split(STARTS[name])])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    _stopped(ended.value.code, *capsys.readouterr(), "workers")
     assert [path.name for path in tmp_path.iterdir()] == ["mybars.csv"], "nothing is written before the settings stand"
 
 
@@ -153,7 +162,7 @@ def test_a_bad_value_in_the_environment_stops_every_verb_with_its_key_named(name
 def test_a_bad_file_of_settings_stops_the_start_with_its_key_named(text: str, key: str, tmp_path: Path) -> None:
     (tmp_path / "fieldcast.toml").write_text(text, encoding="utf-8")
     done = _run([FIELDCAST, "data", "ls"], tmp_path)
-    _stopped(done, re.escape(key))
+    _stopped(done.returncode, done.stdout, done.stderr, re.escape(key))
     assert "hunter2" not in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["fieldcast.toml"]
 
