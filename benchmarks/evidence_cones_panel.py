@@ -2,8 +2,9 @@
 
 Daily bars 2000-2025 (Yahoo, adjusted; today's survivors), forecasts from 2010 on, one and five sessions ahead. Each anchor
 is rebuilt here. What was chosen (settings, experts, recalibration) was chosen on forecasts to the end of 2022; 2023-2025 has been
-looked at since and is shown apart, as such. A folder given on the command line keeps the forecasts between runs; a forecast is
-made anew when the code it comes from has changed.
+looked at since and is shown apart, as such. Forecasts are kept between runs, in the folder given on the command line or in
+one below the system's for temporary files, each by the code that makes it and by the data: one that other code or other bars made
+is not used again.
 
     CRPS    2 * trapezoid of the pinball loss over the nine levels        IS90    interval score of the 90 % band
     ratios with 95 % intervals from a stationary bootstrap of dates, mean block 20; all instruments of a date stay together
@@ -28,13 +29,13 @@ import polars as pl
 from fieldcast.evaluation import coverage, interval_score, pinball, skill_interval
 from fieldcast.features.panel import Panel
 from fieldcast.models import GarchNormal, LogHar
+from fieldcast.models.volatility import PooledTrees, aggregate, ahead, realised_variance
 from fieldcast.projection import normal_quantiles
 from fieldcast.projection.cones import (
     CONE_LEVELS,
     Aci,
     BandScale,
     BoostedQuantiles,
-    BoostedScale,
     Experts,
     GjrQuantiles,
     Normal,
@@ -49,7 +50,8 @@ from fieldcast.projection.cones import (
 )
 
 COVERS = ("src/fieldcast/evaluation", "src/fieldcast/models/garch.py", "src/fieldcast/models/log_har.py",
-          "src/fieldcast/projection/cones", "src/fieldcast/projection/conformal.py")  # fmt: skip
+          "src/fieldcast/models/volatility", "src/fieldcast/projection/cones",
+          "src/fieldcast/projection/conformal.py")  # fmt: skip
 NAMES = ("AAPL", "AMZN", "BAC", "DIA", "IWM", "JNJ", "JPM", "META", "MSFT", "NVDA", "QQQ", "SPY", "TLT", "TSLA", "WMT")
 SEED, BLOCK, DRAWS = 1, 20, 1000
 HORIZONS = (1, 5)
@@ -59,18 +61,19 @@ EDGES = {0.50: (2, 6), 0.75: (1, 7), 0.90: (0, 8)}
 FIRST_SCALE, FIRST_MODEL, FIRST_SCORED = "2005-01-01", "2008-01-01", "2010-01-01"
 Floats = np.ndarray
 FOLDER = "projection/cones/"
-BOOSTED = (f"{FOLDER}boosted.py", f"{FOLDER}_inputs.py", f"{FOLDER}_kernels_scores.py", "models/log_har.py")
+VOLATILITY = tuple(f"models/volatility/{name}.py" for name in ("_inputs", "boosted", "contract", "har", "recursive"))
+BOOSTED = (f"{FOLDER}boosted.py", f"{FOLDER}_inputs.py", f"{FOLDER}_kernels_scores.py", "models/log_har.py", *VOLATILITY)
 GJR = (f"{FOLDER}filtered.py", f"{FOLDER}_kernels_gjr.py")
 OURS, BASE, STEP = "experts, recalibrated", "BOA ensemble pooled smooth", 0.006
 
 
-def load(folder: Path) -> Panel:
-    """The 15 files on SPY's sessions since 2000, VIX beside them."""
+def load(folder: Path, year: int) -> Panel:
+    """The 15 files on SPY's sessions since a year (1993 at the earliest), VIX beside them."""
 
     def read(name: str) -> pl.DataFrame:
         return pl.read_csv(folder / f"{name}.csv.gz", try_parse_dates=True)
 
-    axis = read("SPY").filter(pl.col("date") >= pl.date(2000, 1, 1)).select("date")
+    axis = read("SPY").filter(pl.col("date") >= pl.date(year, 1, 1)).select("date")
     parts = [axis.join(read(name), on="date", how="left") for name in NAMES]
     arrays = [
         np.column_stack([part[c].cast(pl.Float64).to_numpy() for part in parts])
@@ -83,14 +86,14 @@ def load(folder: Path) -> Panel:
 
 
 class Kept:
-    """Forecasts on disk, named by what made them."""
+    """Forecasts on disk, named by the code and the data that made them."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, panel: Panel) -> None:
+        self.folder, self.data = folder, _data(panel)
         folder.mkdir(parents=True, exist_ok=True)
 
     def __call__(self, name: str, sources: tuple[str, ...], build: Callable[[], Floats]) -> Floats:
-        path = self.folder / f"{name}-{_code(sources)}.npy"
+        path = self.folder / f"{name}-{_code(sources)}-{self.data}.npy"
         if not path.exists():
             began = time.process_time()
             made = build()
@@ -111,6 +114,15 @@ def _code(sources: tuple[str, ...]) -> str:
             if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
                 body[0].value.value = ""
         total.update(ast.dump(tree).encode())
+    return total.hexdigest()[:12]
+
+
+def _data(panel: Panel) -> str:
+    """Hash of everything in a panel."""
+    total = hashlib.sha256(repr((panel.instruments, panel.session.tolist())).encode())
+    columns = (panel.open, panel.high, panel.low, panel.close, panel.volume, *panel.covariates.values())
+    for column in columns:
+        total.update(np.ascontiguousarray(column).tobytes())
     return total.hexdigest()[:12]
 
 
@@ -149,17 +161,30 @@ def row_of(panel: Panel, date: str) -> int:
     return int(np.searchsorted(panel.session, np.datetime64(date)))
 
 
-def forecasts(panel: Panel, horizon: int, kept: Kept) -> tuple[dict[str, Floats], dict[str, Floats]]:
-    """Quantiles (T, N, 9) by name, and the two scales (T, N)."""
+def volatilities(history: Panel, panel: Panel, horizon: int, kept: Kept) -> dict[str, Floats]:
+    """Sigma (T, N) of each volatility forecaster, learned on the longer history, and of their online blend."""
+    first = row_of(history, FIRST_SCALE)
+
+    def trees(loss: str) -> Floats:
+        return kept(f"trees_{loss}_{horizon}", VOLATILITY, lambda: PooledTrees(loss).path(history, horizon, first))  # type: ignore[arg-type]
+
+    made = {"gamma": trees("gamma"), "log": trees("log")}
+    made["blend"] = aggregate(made, ahead(realised_variance(history), horizon), horizon).sigma
+    return {name: sigma[-panel.rows :] for name, sigma in made.items()}
+
+
+def forecasts(history: Panel, panel: Panel, horizon: int, kept: Kept) -> tuple[dict[str, Floats], Floats]:
+    """Quantiles (T, N, 9) by name, and the scale (T, N) of the losses."""
     har = kept(f"har_{horizon}", ("models/log_har.py",), lambda: log_har(panel, horizon))
-    scale = kept(f"scale_{horizon}", BOOSTED, lambda: BoostedScale(row_of(panel, FIRST_SCALE)).path(panel, har, horizon))
+    sigma = volatilities(history, panel, horizon, kept)
+    gamma = sigma["gamma"]
     first = row_of(panel, FIRST_MODEL)
 
-    def trees(sigma: Floats) -> Callable[[], Floats]:
-        return lambda: BoostedQuantiles(first).quantiles(panel, sigma, horizon)
+    def trees(name: str, scale: Floats) -> Floats:
+        return kept(f"{name}_{horizon}", BOOSTED, lambda: BoostedQuantiles(first).quantiles(panel, scale, horizon))
 
-    def filtered(kind: str) -> Callable[[], Floats]:
-        return lambda: GjrQuantiles(first, kind).quantiles(panel, har, horizon)  # type: ignore[arg-type]
+    def gjr(name: str, kind: str) -> Floats:
+        return kept(f"{name}_{horizon}", GJR, lambda: GjrQuantiles(first, kind).quantiles(panel, har, horizon))  # type: ignore[arg-type]
 
     ret = panel.log_return(horizon)
     made = {
@@ -170,26 +195,28 @@ def forecasts(panel: Panel, horizon: int, kept: Kept) -> tuple[dict[str, Floats]
         "log-HAR+VIX pooled shape": PooledEmpirical().quantiles(panel, har, horizon),
         "log-HAR+VIX ACI": TrackedScores(Aci()).quantiles(panel, har, horizon),
         "log-HAR+VIX PID": TrackedScores(Pid()).quantiles(panel, har, horizon),
-        "GJR skewed t": kept(f"skewt_{horizon}", GJR, filtered("skewt")),
-        "filtered simulation": kept(f"filtered_{horizon}", GJR, filtered("filtered")),
-        "trees' scale empirical": ScaledEmpirical().quantiles(panel, scale, horizon),
-        "trees' scale pooled shape": PooledEmpirical().quantiles(panel, scale, horizon),
-        "trees on log-HAR": kept(f"trees_har_{horizon}", BOOSTED, trees(har)),
-        "trees on trees' scale": kept(f"trees_scale_{horizon}", BOOSTED, trees(scale)),
+        "GJR skewed t": gjr("skewt", "skewt"),
+        "filtered simulation": gjr("filtered", "filtered"),
+        "gamma sigma empirical": ScaledEmpirical().quantiles(panel, gamma, horizon),
+        "gamma sigma pooled shape": PooledEmpirical().quantiles(panel, gamma, horizon),
+        "log sigma empirical": ScaledEmpirical().quantiles(panel, sigma["log"], horizon),
+        "blend sigma empirical": ScaledEmpirical().quantiles(panel, sigma["blend"], horizon),
+        "trees on log-HAR": trees("quantiles_har", har),
+        "trees on gamma sigma": trees("quantiles_gamma", gamma),
     }
-    both = 0.5 * (made["trees on log-HAR"] + made["trees on trees' scale"])
-    made["trees, CQR"] = conformalise(both, ret, scale, horizon=horizon).quantiles
-    return made, {"har": har, "trees": scale}
+    both = 0.5 * (made["trees on log-HAR"] + made["trees on gamma sigma"])
+    made["trees, CQR"] = conformalise(both, ret, gamma, horizon=horizon).quantiles
+    return made, gamma
 
 
 ENSEMBLE = (
-    "trees on trees' scale", "trees on log-HAR", "trees, CQR", "trees' scale empirical", "trees' scale pooled shape",
-    "GJR skewed t",
+    "trees on gamma sigma", "trees on log-HAR", "trees, CQR", "gamma sigma empirical", "gamma sigma pooled shape",
+    "log sigma empirical", "GJR skewed t",
 )  # fmt: skip
 EVERYTHING = (
     "rolling 250", "garch normal", "log-HAR+VIX normal", "log-HAR+VIX empirical", "log-HAR+VIX pooled shape", "log-HAR+VIX ACI",
-    "log-HAR+VIX PID", "GJR skewed t", "filtered simulation", "trees' scale empirical", "trees' scale pooled shape",
-    "trees on log-HAR", "trees on trees' scale", "trees, CQR",
+    "log-HAR+VIX PID", "GJR skewed t", "filtered simulation", "gamma sigma empirical", "gamma sigma pooled shape",
+    "log sigma empirical", "blend sigma empirical", "trees on log-HAR", "trees on gamma sigma", "trees, CQR",
 )  # fmt: skip
 
 
@@ -315,19 +342,19 @@ def joint_bands(panel: Panel, kept: Kept) -> dict[str, float]:
     }
 
 
-def study(panel: Panel, horizon: int, kept: Kept) -> tuple[Sheet, dict[str, object]]:
+def study(history: Panel, panel: Panel, horizon: int, kept: Kept) -> tuple[Sheet, dict[str, object]]:
     """Every figure over one horizon; OURS is what was chosen on forecasts to the end of 2022."""
-    models, scales = forecasts(panel, horizon, kept)
-    models |= combinations(panel, horizon, models, scales["trees"])
+    models, scale = forecasts(history, panel, horizon, kept)
+    models |= combinations(panel, horizon, models, scale)
     ret = panel.log_return(horizon)
     models[OURS] = BandScale(STEP / horizon**0.5).run(models[BASE], ret, horizon=horizon).quantiles
     sheet = Sheet(panel, horizon, models)
-    references = ("rolling 250", "log-HAR+VIX empirical", "garch normal", "trees' scale empirical", "trees on trees' scale")
+    references = ("rolling 250", "log-HAR+VIX empirical", "garch normal", "gamma sigma empirical", "trees on gamma sigma")
     year = sheet.dates.astype("datetime64[Y]").astype(int) + 1970
     vix = panel.covariates["vix"][sheet.rows]
     tercile = np.searchsorted(np.nanquantile(vix[sheet.dates < CHOSEN_TO], [1 / 3, 2 / 3]), vix)
     spans = {"all": None, "2010-2022 (chosen on)": sheet.dates < CHOSEN_TO, "2023-2025 (looked at)": sheet.dates >= CHOSEN_TO}
-    packets = packet_cones(models[OURS], ret, scales["trees"], horizon=horizon)
+    packets = packet_cones(models[OURS], ret, scale, horizon=horizon)
     scored = np.where(sheet.mask, ret, np.nan)
     printed = packets.coverage(NAMES, scored)
     with pl.Config(tbl_rows=-1, float_precision=4):
@@ -401,15 +428,15 @@ def main() -> None:
     root = os.environ.get("FIELDCAST_REALDATA")
     if not root:
         raise SystemExit("expected FIELDCAST_REALDATA to name the folder of real market data")
-    panel = load(Path(root) / "daily" / "yahoo_adjusted")
-    with tempfile.TemporaryDirectory() as spare:
-        kept = Kept(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(spare))
-        figures, sheets = {}, {}
-        for horizon in HORIZONS:
-            sheets[horizon], figures[horizon] = study(panel, horizon, kept)
-            for name, row in figures[horizon]["models"].items():  # type: ignore[attr-defined]
-                print(f"{horizon} d {name:28}", json.dumps(row), flush=True)
-        joint = joint_bands(panel, kept)
+    folder = Path(root) / "daily" / "yahoo_adjusted"
+    history, panel = load(folder, 1993), load(folder, 2000)
+    kept = Kept(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(tempfile.gettempdir()) / "fieldcast_evidence_cones", history)
+    figures, sheets = {}, {}
+    for horizon in HORIZONS:
+        sheets[horizon], figures[horizon] = study(history, panel, horizon, kept)
+        for name, row in figures[horizon]["models"].items():  # type: ignore[attr-defined]
+            print(f"{horizon} d {name:34}", json.dumps(row), flush=True)
+    joint = joint_bands(panel, kept)
     estimate, low, high = sheets[1].ratio(OURS, "rolling 250")
     met = aims(figures)
     for name, good in met.items():

@@ -140,6 +140,51 @@ def test_the_whole_way(workspace: Workspace, clock: ManualClock, tmp_path: Path,
     assert "sealed span final, opened" in {one["label"] for one in listed["looked_at"]}
 
 
+def test_nothing_that_fits_or_scores_reads_what_is_sealed(workspace: Workspace, tmp_path: Path) -> None:
+    """What was validated before the seal is no way around it, and neither is any other verb."""
+    from fieldcast.features import REGISTRY
+    from fieldcast.workflows.cross_sections import _stored
+    from fieldcast.workflows.cycles import projections_of
+    from fieldcast.workflows.registered_models import _outcomes, model_registry
+
+    plain, midnight = experiment_of(tmp_path, preregistered=False), datetime(2018, 7, 2, tzinfo=UTC)
+    workflows.register_model(workspace, NAME, plain)
+    workflows.validate(workspace, [NAME], plain)
+    kept = model_registry(workspace)
+    whole = projections_of(workspace, NAME, plain)
+    assert whole.table["as_of"].max() > midnight
+    assert max(_outcomes(workspace, kept, "sim-planted"))[1] > midnight
+    workflows.seal_span(workspace, "final", [NAME], first=FIRST, last=LAST)
+    cut = projections_of(workspace, NAME, plain)
+    assert cut.table["as_of"].max() < midnight
+    ended = cut.outcomes.filter(cut.outcomes["ret"].is_not_null())
+    assert ended.height
+    assert ended["label_end_ts"].max() < midnight
+    assert max(at for _, at in _outcomes(workspace, kept, "sim-planted")) < midnight
+    column = next(name for name, one in REGISTRY.items() if one.block == "volatility")
+    rows, _ = _stored(workspace, column, [NAME], (), lambda *_: None)
+    assert rows["date"].max() == date(2018, 6, 29)
+    assert workflows.ablate(workspace, NAME, plain).last == "2018-06-29"
+    assert workflows.read_tiers(workspace, NAME, plain).as_of < midnight
+    with pytest.raises(Halted, match="effect_unknown"):  # nor does anything start without its effect size
+        workflows.ablate(workspace, NAME, experiment_of(tmp_path))
+
+
+def test_the_watch_records_nothing_sealed_and_live_stays_locked(workspace: Workspace, tmp_path: Path) -> None:
+    from fieldcast.market import sessions
+    from fieldcast.workflows.watching import live_lock
+
+    evening = sessions("XNYS").filter(sessions("XNYS")["session"] == LAST)["as_of"][0]
+    with open_workspace(settings=workspace.settings, clock=ManualClock(evening)) as then:
+        workflows.seal_span(then, "final", [NAME], first=FIRST, last=LAST)
+        found = workflows.run_watch(then, [NAME], experiment_of(tmp_path, preregistered=False))
+        assert found.statuses == {NAME: "sealed"}
+        with then.ledger.begin("paper") as session:
+            session.add(tables.PaperPacket(watch="paper", instrument=NAME, session=LAST, as_of=evening, digest="x",
+                                           configuration_hash="c", regime={}, recorded_at=evening))  # fmt: skip
+        assert "sealed" in live_lock(then).reasons
+
+
 def test_an_experiment_that_is_not_preregistered_runs_as_before(workspace: Workspace, tmp_path: Path) -> None:
     plain = experiment_of(tmp_path, preregistered=False)
     assert plain.hash != experiment_of(tmp_path).hash

@@ -67,7 +67,7 @@ def hashes(folder: Path) -> dict[str, str]:
             for path in sorted(folder.rglob("*")) if path.is_file()}  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["boosted_trees", "xgboost_trees"])
+@pytest.mark.parametrize("kind", ["boosted_trees", pytest.param("xgboost_trees", marks=pytest.mark.slow)])
 def test_two_runs_with_one_seed_give_equal_weights(kind: str, opened: Open) -> None:
     if kind == "xgboost_trees":
         pytest.importorskip("xgboost", reason="the extra xgboost is not installed")

@@ -68,6 +68,7 @@ class Mlflow(BaseHTTPRequestHandler):
         server: Any = self.server
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         server.seen.append((self.path, body))
+        server.authorization = self.headers["Authorization"]
         if server.fault == "error":
             self._answer(500, {"error_code": "INTERNAL_ERROR"})
         elif server.fault == "slow":
@@ -175,6 +176,19 @@ def test_a_healthy_tracker_stays_when_another_is_out(tmp_path: Path, mlflow: Any
     log.record(record())
     assert [warning["tracker"] for warning in log.report().warnings] == ["wandb"]
     assert any(path.endswith("runs/update") for path, _ in mlflow.seen)
+
+
+@pytest.mark.parametrize("where", ["127.0.0.1:1", "127.0.0.1:port", "no such host"])
+def test_a_password_is_sent_and_never_shown(tmp_path: Path, mlflow: Any, where: str) -> None:
+    good = MlflowTracker(url_of(mlflow).replace("//", "//me:s3cr%40t@"))
+    RunLog(tmp_path / "good.jsonl", [good]).record(record())
+    assert mlflow.authorization == "Basic bWU6czNjckB0"  # me:s3cr@t
+    path = tmp_path / "runs.jsonl"
+    RunLog(path, [MlflowTracker(f"http://me:s3cr%40t@{where}", timeout=1.0)]).record(record())
+    assert len(RunLog(path).report().warnings) == 1
+    with pytest.raises(InvalidInput) as told:
+        MlflowTracker(f"me:s3cr%40t@{where}")
+    assert "s3cr" not in path.read_text() + (tmp_path / "good.jsonl").read_text() + repr(good) + str(told.value)
 
 
 def test_mlflow_is_told_what_the_log_holds(tmp_path: Path, mlflow: Any) -> None:

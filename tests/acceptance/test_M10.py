@@ -44,8 +44,8 @@ kind = "boosted_trees"
 min_rows_in_leaf = 30
 [walk_forward]
 initial = 400
-test = 134
-step = 134
+test = 268
+step = 268
 embargo = 2
 [study]
 name = "killed"
@@ -54,7 +54,7 @@ objectives = ["accuracy", "sharpe", "calibration"]
 extremes = 5
 [space]                                   # leaves and rounds are the trees' architecture, the rate is of the training
 leaves = { low = 2, high = 12 }
-rounds = { low = 5, high = 60 }
+rounds = { low = 5, high = 30 }
 learning_rate = { low = 0.01, high = 0.3, log = true }
 """
 
@@ -125,7 +125,7 @@ def test_a_killed_search_ends_with_exactly_20_unique_trials_all_on_record(kills:
 
     corners = [trial["settings"] for trial in found["trials"] if trial["corner"]]
     assert corners == [trial["settings"] for trial in found["trials"][:5]]  # the forced extremes come first
-    low, high = {"leaves": 2, "rounds": 5, "learning_rate": 0.01}, {"leaves": 12, "rounds": 60, "learning_rate": 0.3}
+    low, high = {"leaves": 2, "rounds": 5, "learning_rate": 0.01}, {"leaves": 12, "rounds": 30, "learning_rate": 0.3}
     assert corners[:2] == [low, high]
     assert all(value in (low[name], high[name]) for corner in corners for name, value in corner.items())
 

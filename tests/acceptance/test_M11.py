@@ -12,10 +12,11 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from fieldcast import workflows
-from fieldcast.data import SimulatedMarket, save_instrument, simulate
+from fieldcast.data import SimulatedMarket, read_bundled, save_instrument, simulate
 from fieldcast.features import labels
 from fieldcast.ground import Halted, ManualClock, load_settings
 from fieldcast.market import DECISION_DELAY
@@ -118,6 +119,26 @@ def test_the_report_holds_the_model_against_its_baselines_on_equal_rows(workspac
         workflows.promote_model(workspace, "bare", bare.version)
 
 
+def test_a_real_market_s_model_is_not_promoted_without_the_baselines_of_implied_volatility(tmp_path: Path) -> None:
+    """S&P 500 and VIX, 2015 to 2018."""
+    clock = ManualClock(datetime(2026, 1, 2, 12, tzinfo=UTC))
+    with open_workspace(settings=load_settings(home=tmp_path / "home", workers=1), clock=clock) as workspace:
+        instruments = []
+        for name in ("sp500", "vix"):
+            instrument, bars, lineage = read_bundled(name, clock)
+            save_instrument(workspace.ledger, instrument)
+            workspace.store.append(bars.filter(pl.col("ts").dt.year() >= 2015), lineage)
+            instruments.append(instrument.id)
+        market, vix = instruments
+        bare = workflows.register_model(workspace, market, experiment_of(tmp_path, "10.0"), name="bare").version
+        assert bare.baselines["missing"] == list(IMPLIED_BASELINES)
+        with pytest.raises(Halted, match="missing implied_exceedance, strong_anchor"):
+            workflows.promote_model(workspace, "bare", bare.version)
+        whole = workflows.register_model(workspace, market, experiment_of(tmp_path, "10.0"), name="whole", vix=vix).version
+        assert {one["name"].split("[")[0] for one in whole.baselines["scores"]} >= set(REQUIRED_BASELINES)
+        assert workflows.promote_model(workspace, "whole", whole.version).version.active
+
+
 def test_shadows_are_recorded_beside_the_active_model(workspace: Workspace) -> None:
     if not workflows.show_model(workspace, MODEL).history:
         workflows.promote_model(workspace, MODEL, "1.0.0")
@@ -154,8 +175,6 @@ def test_each_trigger_fires_on_a_planted_case_and_not_on_a_null_case(workspace: 
 
 
 def test_drift_fires_when_the_market_changes_and_not_before(tmp_path: Path) -> None:
-    import polars as pl
-
     with open_workspace(settings=load_settings(home=tmp_path / "home", workers=1)) as workspace:
         made = simulate(SimulatedMarket(seed=5, kind="martingale", n_sessions=2000, last=date(2018, 12, 31)))
         calm = made.bars

@@ -179,6 +179,30 @@ def test_trips_are_persisted_audited_and_stay(recorded: tuple[Workspace, ManualC
     workspace.close()
 
 
+def test_a_session_is_judged_once_every_outcome_of_it_is_known(recorded: tuple[Workspace, ManualClock, list[datetime]]) -> None:
+    """A second instrument whose bars end holds its session up for a week; then its outcome is unknown, and the rest counts."""
+    workspace, clock, evenings = recorded
+    with workspace.ledger.begin("paper") as session:
+        save_second = simulate(SimulatedMarket(seed=5, kind="martingale", n_sessions=60, last=evenings[5].date()))
+        from fieldcast.projection import record_packet
+
+        packet = packet_of(evenings[5], 0.5, 100.0).model_copy(update={"instrument": save_second.instrument.id})
+        record_packet(session, packet)
+        session.add(tables.PaperPacket(watch="paper", instrument=packet.instrument, session=evenings[5].date(),
+                                       as_of=evenings[5], digest=packet.digest, configuration_hash="c", regime={},
+                                       recorded_at=evenings[5]))  # fmt: skip
+    save_instrument(workspace.ledger, save_second.instrument)
+    workspace.store.append(save_second.bars, save_second.lineage)
+    clock.advance_to(evenings[8])
+    assert [day.session for day in workflows.show_watch(workspace, rates=False).watched.days] == [
+        at.date() for at in evenings[:5]]  # fmt: skip
+    clock.advance_to(evenings[6] + timedelta(days=7, hours=1))
+    days = workflows.show_watch(workspace, rates=False).watched.days
+    assert days[5].session == evenings[5].date()
+    assert days[5].rows == 1
+    workspace.close()
+
+
 def test_live_stays_locked_on_day_55(tmp_path: Path) -> None:
     table = sessions("XNYS").filter(sessions("XNYS")["session"] >= date(2018, 1, 2)).head(60)
     clock = ManualClock(table["as_of"][0])

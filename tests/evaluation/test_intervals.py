@@ -18,11 +18,11 @@ from fieldcast.evaluation import (
     diff_interval,
     ic_interval,
     information_coefficient,
+    intervals,
     mean_interval,
     skill_interval,
     stationary_bootstrap,
 )
-from fieldcast.evaluation import intervals
 from fieldcast.evaluation.intervals import ConcordancePanel, date_positions, resampled_sums, summarise
 from fieldcast.ground import InvalidInput, MissingData
 
@@ -53,7 +53,7 @@ def test_every_draw_holds_as_many_dates_as_there_are(n: int, block: float, draws
 
 def test_every_date_is_drawn_once_on_average_wherever_it_lies() -> None:
     counts = stationary_bootstrap(60, block=10, draws=40_000, seed=1)
-    assert abs(counts.mean(axis=0) - 1.0).max() < 0.06      # the wrap leaves no edge effect
+    assert abs(counts.mean(axis=0) - 1.0).max() < 0.06  # the wrap leaves no edge effect
     assert counts[:, 0].mean() == pytest.approx(1.0, abs=0.06)
 
 
@@ -122,7 +122,7 @@ def test_auc_interval_of_one_instrument_and_of_several() -> None:
 def test_pairs_are_never_compared_across_instruments() -> None:
     rng = np.random.default_rng(1)
     y = np.concatenate([rng.random(300) < 0.9, rng.random(300) < 0.1]).astype(float)
-    score = np.repeat([1.0, 0.0], 300)      # says which instrument it is, and nothing else
+    score = np.repeat([1.0, 0.0], 300)  # says which instrument it is, and nothing else
     groups = np.repeat([0, 1], 300)
     assert auc(score, y) > 0.85
     found = auc_interval(score, y, dates=np.tile(_dates(300), 2), groups=groups)
@@ -146,7 +146,7 @@ def test_ten_thousand_draws_over_5000_rows_take_less_than_two_seconds() -> None:
     rng = np.random.default_rng(0)
     score, y = rng.random(5000), (rng.random(5000) < 0.5).astype(float)
     auc_interval(score, y, draws=10)
-    start = time.process_time()      # of all threads together
+    start = time.process_time()  # of all threads together
     auc_interval(score, y, draws=10_000)
     assert time.process_time() - start < 2.0
 
@@ -156,14 +156,15 @@ def test_threads_change_nothing() -> None:
     score, y = rng.random(3000), (rng.random(3000) < 0.5).astype(float)
     position, n_dates = date_positions(3000, None)
     panel = ConcordancePanel.of(score, y, position, n_dates, None)
-    many = panel.auc(block=21, draws=2000, seed=3)      # enough work for a second thread
+    many = panel.auc(block=21, draws=2000, seed=3)  # enough work for a second thread
     counts = stationary_bootstrap(3000, block=21, draws=2000, seed=3)
     for draw in (0, 999, 1000, 1999):
         rows = np.repeat(np.arange(3000), counts[draw].astype(int))
         assert many[draw] == pytest.approx(auc(score[rows], y[rows]), abs=1e-12)
     values = rng.normal(size=(3000, 2))
     np.testing.assert_allclose(
-        resampled_sums(values, block=5, draws=2000, seed=4), stationary_bootstrap(3000, block=5, draws=2000, seed=4) @ values,
+        resampled_sums(values, block=5, draws=2000, seed=4),
+        stationary_bootstrap(3000, block=5, draws=2000, seed=4) @ values,
         atol=1e-9,
     )
 

@@ -44,7 +44,7 @@ def test_every_column_is_null_in_its_warm_up_known_right_after_bounded_and_not_c
         assert known.n_unique() > 1, name
 
 
-def test_no_two_columns_are_the_same_but_for_a_straight_line(table: pl.DataFrame) -> None:
+def test_no_two_columns_are_the_same_but_for_a_straight_line() -> None:
     values = features.compute(tier_bars(4000, seed=5), ["a500"]).drop("ts").drop_nulls()
     matrix = values.to_numpy()
     alike = np.abs(np.corrcoef(matrix.T))
@@ -66,6 +66,18 @@ def test_every_row_of_every_column_equals_its_formula_by_definition(bars: pl.Dat
         expected = tiers.rederive(column.formula, leaves, memo).copy()
         expected[: column.warmup] = np.nan
         np.testing.assert_allclose(table[name].to_numpy(), expected, rtol=1e-8, atol=1e-9, equal_nan=True, err_msg=name)
+
+
+def test_yang_and_zhang_by_their_paper(bars: pl.DataFrame, table: pl.DataFrame) -> None:
+    """Sample variances (n - 1) of the night and of open to close, k = 0.34 / (1.34 + (n + 1) / (n - 1)), Yang and Zhang 2000."""
+    o, h, l, c = (np.log(bars[name].to_numpy()) for name in ("open", "high", "low", "close"))  # noqa: E741
+    for row in (25, 400, 1299):
+        at = slice(row - 19, row + 1)
+        night, day = o[at] - c[row - 20 : row], c[at] - o[at]
+        k = 0.34 / (1.34 + 21 / 19)
+        ranges = ((h - o) * (h - c) + (l - o) * (l - c))[at].mean()
+        wanted = np.sqrt(252 * (night.var(ddof=1) + k * day.var(ddof=1) + (1 - k) * ranges))
+        assert table["yang_zhang_20"][row] == pytest.approx(wanted, rel=1e-9)
 
 
 def test_the_calendar_is_that_of_the_bars_last_instant(bars: pl.DataFrame, table: pl.DataFrame) -> None:

@@ -28,7 +28,7 @@ def _tool(name: str) -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["reason-codes.md", "formats.md", "store-tables.md"])
+@pytest.mark.parametrize("name", ["reason-codes.md", "formats.md", "store-tables.md", "features.md"])
 def test_a_page_of_a_registry_is_up_to_date(name: str) -> None:
     tool = _tool("reference_pages")
     found = (tool.FOLDER / name).read_text(encoding="utf-8")

@@ -72,6 +72,21 @@ def test_versions_promotions_and_roll_back(kept: ModelRegistry) -> None:
         kept.promote("spy", "1.0.0")
 
 
+def test_models_that_are_registered_at_once_do_not_write_over_each_other(kept: ModelRegistry) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    def attempt(l2: float) -> str:
+        try:
+            return add(kept, l2, report_of()).sha256
+        except IntegrityError:  # PostgreSQL: the version was taken in between; nothing was written
+            return ""
+
+    with ThreadPoolExecutor(4) as pool:
+        made = [sha256 for sha256 in pool.map(attempt, (1.0, 2.0, 3.0, 4.0)) if sha256]
+    assert sorted(kept.load("spy", one.version).hash for one in kept.versions("spy")) == sorted(made)
+    assert made
+
+
 def test_promotions_stand_in_the_audit_trail(kept: ModelRegistry) -> None:
     add(kept, 1.0, report_of())
     kept.promote("spy", "1.0.0")

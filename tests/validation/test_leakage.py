@@ -93,7 +93,7 @@ def test_wrong_use_is_refused() -> None:
     bars = _bars()
     with pytest.raises(InvalidInput, match="one row of features a bar"):
         feature_leaks(lambda rows: rows.head(5), bars)
-    with pytest.raises(InvalidInput, match="same columns .* found late"):
+    with pytest.raises(InvalidInput, match=r"same columns .* found late"):
         feature_leaks(lambda rows: rows.with_columns(late=pl.col("close")) if rows.height == bars.height else rows, bars)
     with pytest.raises(InvalidInput, match="at least one cut"):
         feature_leaks(lambda rows: rows, bars.head(2))

@@ -75,6 +75,28 @@ def test_a_second_opening_is_refused_and_logged(db: Database, tmp_path: Path) ->
         assert seals(session)[0].opened_for == "c1"
 
 
+def test_of_two_openings_at_once_one_is_refused_and_logged(db: Database) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+    from threading import Barrier
+
+    seal(db)
+    freeze(db)
+    freeze(db, "c2")
+    gate = Barrier(2)
+
+    def attempt(configuration: str) -> str:
+        gate.wait()
+        try:
+            return str(open_seal(db, "final", configuration, at=NOW + timedelta(hours=1)).opened_for)
+        except ConflictError:
+            return "refused"
+
+    with ThreadPoolExecutor(2) as pool:
+        found = sorted(pool.map(attempt, ("c1", "c2")))
+    assert found in (["c1", "refused"], ["c2", "refused"])
+    assert [decision for decision, _ in entries(db)][-2:] == ["OPENED", "REFUSED"]
+
+
 @pytest.mark.parametrize("how", ["not at all", "at the same moment", "for another span", "for another instrument"])
 def test_only_a_configuration_that_was_frozen_before_may_open(db: Database, how: str) -> None:
     seal(db)

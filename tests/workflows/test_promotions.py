@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -72,18 +74,38 @@ def test_a_leak_in_the_code_fails_the_gates_by_name(
     assert f"leakage in {LeakKind.FEATURES}" in found.results[0].text
 
 
+def _trained_on_everything(fit: Callable[..., object]) -> Callable[..., object]:
+    return lambda task, train: fit(task, np.arange(task.first_usable, task.y.size))
+
+
+def _centred_by_everything(fit: Callable[..., object]) -> Callable[..., object]:
+    return lambda task, train: fit(replace(task, features=task.features - np.nanmean(task.features, axis=0)), train)
+
+
+@pytest.mark.parametrize(
+    ("plant", "kinds", "named"),
+    [
+        (_trained_on_everything, {LeakKind.SCALERS, LeakKind.THRESHOLDS}, "a row outside training follows others outside"),
+        (_centred_by_everything, {LeakKind.SCALERS}, "a training row follows rows outside training"),
+    ],
+)
 def test_a_leak_in_the_walk_itself_is_found(
-    workspace: Workspace, small: Experiment, one: str, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace,
+    small: Experiment,
+    one: str,
+    monkeypatch: pytest.MonkeyPatch,
+    plant: Callable[..., Callable[..., object]],
+    kinds: set[LeakKind],
+    named: str,
 ) -> None:
     from fieldcast.data import load_instrument
     from fieldcast.projection import walk_forward
 
     prepared = prepare(workspace.store, load_instrument(workspace.ledger, one), small)
-    sound = walk_forward._fit
-    monkeypatch.setattr(walk_forward, "_fit", lambda task, train: sound(task, np.arange(task.first_usable, task.y.size)))
+    monkeypatch.setattr(walk_forward, "_fit", plant(walk_forward._fit))
     report = LeakageReport.of(promotions.leakage_checks(workspace, prepared, small))
-    assert report.kinds == {LeakKind.SCALERS, LeakKind.THRESHOLDS}
-    assert "a training row follows rows outside training" in str(report)
+    assert report.kinds == kinds
+    assert named in str(report)
 
 
 def test_wrong_use_is_refused(workspace: Workspace, small: Experiment, one: str) -> None:

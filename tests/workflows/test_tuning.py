@@ -103,11 +103,10 @@ def test_a_space_of_as_many_points_as_trials_is_walked_through_once(workspace: W
         plan(space=space, study=study(trials=7))
 
 
-def test_reals_are_tried_as_they_are_recorded_and_a_space_without_a_further_point_is_told(workspace: Workspace) -> None:
+def test_reals_are_tried_with_the_digits_in_which_they_are_recorded(workspace: Workspace) -> None:
     """The registry keeps 12 digits: ends and choices of more are tried at 12, and points equal in 12 are one point."""
-    third = {"rounds": {"choices": (1, 2)}, "learning_rate": {"low": 1 / 30, "high": 1 / 3}}
-    found = tune(workspace, plan(space=third, study=study(trials=2, name="thirds")), PLANTED)
-    assert [t.settings["learning_rate"] for t in found.trials] == [0.0333333333333, 0.333333333333]
+    thirds = plan(space={"rounds": {"choices": (1, 2)}, "learning_rate": {"low": 1 / 30, "high": 1 / 3}})
+    assert [corner["learning_rate"] for corner in thirds.corners(2)] == [0.0333333333333, 0.333333333333]
     fixed = {"rounds": {"choices": (1, 2)}, "learning_rate": {"choices": (1 / 3, 0.1)}}
     found = tune(workspace, plan(space=fixed, study=study(trials=2, name="fixed")), PLANTED)
     assert {t.settings["learning_rate"] for t in found.trials} == {0.333333333333, 0.1}

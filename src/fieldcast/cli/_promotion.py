@@ -1,3 +1,5 @@
+"""The verb that puts symbols to the promotion gates."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -111,7 +111,7 @@ class Quantiles:
     returns : (T, Q) from date t + 1 to t + 2, NaN where the date has too few instruments
     mean : a quantile's mean return with its interval
     spread : top less bottom; `spread_series` (T,)
-    turnover : (T,) of the long-short portfolio; `mean_turnover` with its interval
+    turnover : (T,) of the long-short portfolio, NaN up to the date that first buys it; `mean_turnover` with its interval
     weights : (T, N) of the long-short portfolio
     """
 
@@ -252,7 +252,7 @@ def quantile_portfolios(
     weights = long_short(places, quantiles)
     spread = returns[:, -1] - returns[:, 0]
     turnover = traded(weights).sum(axis=1) / 2.0
-    turnover[0] = np.nan
+    turnover[: _formed(weights) + 1] = np.nan
     turnover[(places < 0).all(axis=1)] = np.nan
     return Quantiles(
         returns=returns,
@@ -273,6 +273,12 @@ def long_short(places: NDArray[np.int64], quantiles: int) -> Array:
     return weights
 
 
+def _formed(weights: Array) -> int:
+    """The first date with weights; the last one where there is none."""
+    some = (weights != 0).any(axis=1)
+    return int(np.argmax(some)) if some.any() else weights.shape[0] - 1
+
+
 def traded(weights: Array) -> Array:
     """(T, N) |w_t − w_{t−1}|, from nothing at the first date."""
     return np.abs(np.diff(weights, axis=0, prepend=np.zeros((1, weights.shape[1]))))
@@ -282,7 +288,7 @@ def capacity(panel: Panel, weights: Array, *, share: float = SHARE, window: int 
     """How large an account the dollar volume carries; see the module.
 
     ADV is the mean dollar volume of the `window` dates up to t, of those that are known; a traded instrument without one makes
-    its date unknown. The first date, at which everything is bought at once, does not count.
+    its date unknown. The first date with weights, at which everything is bought at once, does not count.
 
     Raises
     ------
@@ -300,7 +306,7 @@ def capacity(panel: Panel, weights: Array, *, share: float = SHARE, window: int 
         volume = np.where(counts > 0, sums / counts, np.nan)
         trades = traded(weights)
         carried = np.where(trades > 1e-12, share * volume / trades, np.inf)
-    carried[0] = np.nan
+    carried[: _formed(weights) + 1] = np.nan
     least = carried.min(axis=1)  # a NaN among them makes the date unknown
     dated = least[np.isfinite(least)]
     if not dated.size:
@@ -332,7 +338,7 @@ def neutralise(factor: Array, *, groups: ArrayLike | None = None, exposures: tup
     out = np.full(factor.shape, np.nan)
     for t in np.flatnonzero(known.any(axis=1)):
         here = known[t]
-        parts = [table[t, here] for table in exposures]
+        parts = [_centred(table[t, here]) for table in exposures]  # groups, or the constant, span what is taken off
         if labels is None:
             parts.append(np.ones(int(here.sum())))
         else:
@@ -341,6 +347,13 @@ def neutralise(factor: Array, *, groups: ArrayLike | None = None, exposures: tup
         design = np.column_stack(parts)
         out[t, here] = scores[t, here] - design @ np.linalg.lstsq(design, scores[t, here], rcond=None)[0]
     return np.where(np.abs(out) < 1e-12, 0.0, out)
+
+
+def _centred(values: Array) -> Array:
+    """(n,) deviations in units of their root mean square, so that one in billions hides no other; 0 if it does not vary."""
+    off = values - values.mean()
+    scale = float(np.sqrt((off * off).mean()))
+    return off / scale if scale > 1e-12 * float(np.abs(values).max(initial=0.0)) else np.zeros_like(values)
 
 
 def normal_scores(values: Array) -> Array:

@@ -15,7 +15,7 @@ standard deviation of sqrt(T) mean d_k:
 mean* is over draws of the stationary bootstrap by dates, all instruments of a date together; blocks, of mean length b, are chosen
 by Politis and White where none are given. A resample of T/b blocks spreads less widely around its own sample than the sample
 around the truth, and knows its spread no better than T/b observations do. Taken as they stand, the tests reject a true null of
-autocorrelated losses in 8 to 10 % of cases at a nominal 5 %. Three steps bring that to 4 to 6 % (T = 250 to 1,000, AR(1) with
+autocorrelated losses in 8 to 10 % of cases at a nominal 5 %. Three steps bring that to 4.5 to 7 % (T = 250 to 1,000, AR(1) with
 rho of 0 to 0.5): each draw is divided by the bootstrap's own w_k (Politis and Romano 1994), the statistic by the larger of that
 and the flat-top one of `dependence`, both widened by T / (T - b); and the null's quantiles are those of Student's t with
 T/b - 1 degrees of freedom where they would be normal ones.

@@ -8,7 +8,8 @@
     event       on known dates of real markets, columns are extreme in the direction that history says (`EVENTS`): in the named
                 share of their own last 1250 values
 
-Derivation covers the columns whose formula is a formula of the tiers' language: those of a20, volatility, VIX and every tier.
+Derivation covers the columns whose formula is a formula of the tiers' language: those of a20, volatility and every tier.
+`VIX_FORMULAS` are over rows of VIX, which are not those of the table; the pinned values of the block are worked out with them.
 What an engine registers as a field is derived a second time in that engine's own tests.
 
 Source: the validation harness of the ts-scaling study (formula, range, truncation, logic, sample dates); truncation is

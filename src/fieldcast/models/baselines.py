@@ -136,7 +136,7 @@ def compare_with_baselines(
             raise InvalidInput(f"expected probabilities in [0, 1] from {name}")
         known &= np.isfinite(p)
     kept = labels[known]
-    given = {name.split("[", 1)[0] for name in table}
+    given = {name.split("[", 1)[0] for name in table if name != model}  # a model is no baseline of itself
     missing = tuple(name for name in required if name not in given)
     order = [model, *(name for name in table if name != model)]
     scores = []

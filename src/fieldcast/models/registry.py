@@ -145,39 +145,36 @@ class ModelRegistry:
         """
         if not _NAME.fullmatch(name):
             raise InvalidInput(f"expected a name of small letters, digits, dots and dashes, found {name!r}")
-        with self._database.read() as session:
+        content = b"" if sample is None else json.dumps(sample.as_dict(), sort_keys=True, allow_nan=False).encode()
+        with self._database.begin("model-register") as session:
             known = self._same(session, name, model.hash)
             if known is not None:
                 return self._version(known, self._active(session, name))
             numbers = [_numbers(row.version) for row in self._rows(session, name)]
-        version = _next(max(numbers, default=None), change)
-        directory = self._folder / name / version
-        digest = save_model(model, directory)
-        reference = ""
-        if sample is not None:
-            content = json.dumps(sample.as_dict(), sort_keys=True, allow_nan=False).encode()
-            write_whole(directory / REFERENCE, content)
-            reference = hashlib.sha256(content).hexdigest()
-        row = tables.ModelVersion(
-            name=name,
-            version=version,
-            sha256=digest,
-            kind=model.kind,
-            folder=f"{name}/{version}",
-            instrument=instrument,
-            label=label,
-            horizon=horizon,
-            configuration_hash=configuration_hash,
-            data_hash=data_hash,
-            trained_until=utc(trained_until),
-            simulated=simulated,
-            reference_sha256=reference,
-            baselines={} if report is None else json.loads(json.dumps(asdict(report))),
-            registered_at=self._clock.now(),
-        )
-        with self._database.begin("model-register") as session:
+            version = _next(max(numbers, default=None), change)
+            row = tables.ModelVersion(
+                name=name,
+                version=version,
+                sha256=model.hash,
+                kind=model.kind,
+                folder=f"{name}/{version}",
+                instrument=instrument,
+                label=label,
+                horizon=horizon,
+                configuration_hash=configuration_hash,
+                data_hash=data_hash,
+                trained_until=utc(trained_until),
+                simulated=simulated,
+                reference_sha256=hashlib.sha256(content).hexdigest() if content else "",
+                baselines={} if report is None else json.loads(json.dumps(asdict(report))),
+                registered_at=self._clock.now(),
+            )
             session.add(row)
-            session.flush()
+            session.flush()  # the version is taken before its files are written: another process cannot write over them
+            directory = self._folder / name / version
+            save_model(model, directory)
+            if content:
+                write_whole(directory / REFERENCE, content)
             return self._version(row, self._active(session, name))
 
     def versions(self, name: str | None = None) -> list[Version]:

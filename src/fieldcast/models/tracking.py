@@ -17,6 +17,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -30,7 +31,8 @@ from fieldcast.ground import IntegrityError, InvalidInput, canonical_json, utc
 Kind = Literal["training", "tuning", "validation"]
 FIRST = "0" * 64
 TIMEOUT = 5.0  # seconds a tracker may take for one run
-_MOST_METRICS, _MOST_PARAMS = 1000, 100  # of one call of MLflow's runs/log-batch
+_MOST_METRICS, _MOST_PARAMS = 900, 100  # of one call of MLflow's runs/log-batch, which takes 1,000 entries in all
+_USER = re.compile(r"[^/\s]*@")  # what stands before the host: a name and a password
 
 
 @dataclass(frozen=True)
@@ -158,19 +160,21 @@ class MlflowTracker:
 
     Parameters
     ----------
-    url : of the server, such as http://127.0.0.1:5000
+    url : of the server, such as http://127.0.0.1:5000; `user:password@` before the host is sent as HTTP basic authentication, and
+        never shown
     experiment : its name on the server, made where it is not there
     timeout : seconds for one request
     """
 
-    url: str
+    url: str = field(repr=False)
     experiment: str = "fieldcast"
     timeout: float = TIMEOUT
     name: str = "mlflow"
 
     def __post_init__(self) -> None:
         if not self.url.startswith(("http://", "https://")):
-            raise InvalidInput(f"expected the URL of an MLflow server, such as http://127.0.0.1:5000, found {self.url!r}")
+            shown = _USER.sub("", self.url)
+            raise InvalidInput(f"expected the URL of an MLflow server, such as http://127.0.0.1:5000, found {shown!r}")
 
     def log(self, record: RunRecord) -> None:
         start = int(record.started_at.timestamp() * 1000)
@@ -211,15 +215,19 @@ class MlflowTracker:
             return str(self._call("POST", "experiments/create", {"name": self.experiment})["experiment_id"])
 
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
+        from base64 import b64encode
+        from urllib.parse import unquote, urlsplit
         from urllib.request import Request, urlopen
 
         data = None if body is None else json.dumps(body, allow_nan=False, default=str).encode()
-        request = Request(  # the scheme was checked when the tracker was made
-            f"{self.url.rstrip('/')}/api/2.0/mlflow/{path}",
-            data=data,
-            method=method,
-            headers={"Content-Type": "application/json"},
-        )
+        headers = {"Content-Type": "application/json"}
+        parts = urlsplit(self.url)
+        user, _, host = parts.netloc.rpartition("@")
+        if user:
+            headers["Authorization"] = f"Basic {b64encode(unquote(user).encode()).decode()}"
+        server = parts._replace(netloc=host).geturl().rstrip("/")
+        # the scheme was checked when the tracker was made
+        request = Request(f"{server}/api/2.0/mlflow/{path}", data=data, method=method, headers=headers)
         with urlopen(request, timeout=self.timeout) as answer:
             found = json.loads(answer.read() or b"{}")
         if not isinstance(found, dict):
@@ -262,7 +270,7 @@ def _attempt(tracker: Tracker, record: RunRecord, timeout: float) -> str | None:
     thread.join(timeout)
     if thread.is_alive():
         return f"no answer within {timeout:g} s"
-    return f"{type(found[0]).__name__}: {found[0]}" if found else None
+    return _USER.sub("", f"{type(found[0]).__name__}: {found[0]}") if found else None
 
 
 def _read(content: bytes, path: Path) -> tuple[list[dict[str, Any]], int, str]:

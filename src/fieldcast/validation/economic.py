@@ -332,8 +332,10 @@ def _decide(
 ) -> tuple[GateOutcome, str]:
     if n < LEAST_SESSIONS:
         return GateOutcome.CANNOT_JUDGE, f"At least {LEAST_SESSIONS} sessions are needed."
-    if moments is None or psr is None or mean <= 0:
+    if mean <= 0:
         return GateOutcome.FAIL, "Nothing is left after cost."
+    if moments is None or psr is None:
+        return GateOutcome.FAIL, "The net returns do not vary, so that they say nothing of chance."
     if psr >= CONFIDENCE:
         neutral = beta is not None and beta.low >= -NEUTRAL_BETA and beta.high <= NEUTRAL_BETA
         if excess is not None and excess.estimate > 0:

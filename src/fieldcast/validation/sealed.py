@@ -28,7 +28,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from fieldcast.evaluation import auc_interval
-from fieldcast.ground import ConflictError, Halted, InvalidInput, MissingData, Reason, canonical_json, utc
+from fieldcast.ground import ConflictError, Halted, IntegrityError, InvalidInput, MissingData, Reason, canonical_json, utc
 from fieldcast.ledger import AuditRecord, AuditTrail, Database, tables
 
 EVERY = "*"
@@ -322,6 +322,16 @@ def open_seal(database: Database, name: str, configuration_hash: str, *, at: dat
     ConflictError : the span was opened before; the attempt stands in the audit trail
     """
     moment = utc(at)
+    try:
+        return _open(database, name, configuration_hash, moment)
+    except IntegrityError:  # another process opened it in between: this attempt is the second one, and is logged as such
+        with database.read() as session:
+            if session.get(tables.SealOpening, name) is None:
+                raise
+        return _open(database, name, configuration_hash, moment)
+
+
+def _open(database: Database, name: str, configuration_hash: str, moment: datetime) -> Seal:
     refusal: Halted | ConflictError | None = None
     with database.begin("seal-open") as session:
         row = session.get(tables.SealedSpan, name)

@@ -33,7 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
@@ -264,20 +264,15 @@ def lock(first_recorded: datetime | None, now: datetime, *, recorded: int, expec
     Parameters
     ----------
     first_recorded : when the first packet was written; None = none yet
-    recorded, expected : sessions with packets, and sessions of the calendar since the first
+    recorded, expected : sessions with packets, and sessions of the calendar since the first; of the worst instrument
     """
-    day = 0 if first_recorded is None else (utc(now).date() - utc(first_recorded).date()).days
+    day = 0 if first_recorded is None else (utc(now) - utc(first_recorded)).days  # whole days: eight weeks have to pass
     reasons = []
     if day < CLOCK_DAYS or recorded < RECORDED_SHARE * expected or first_recorded is None:
         reasons.append(Reason.CLOCK_RUNNING)
     if killed:
         reasons.append(Reason.KILLED)
     return Lock(bool(reasons), day, recorded, expected, tuple(reasons))
-
-
-def opens_on(first_recorded: datetime) -> date:
-    """The first day on which the clock alone no longer locks."""
-    return (utc(first_recorded) + timedelta(days=CLOCK_DAYS)).date()
 
 
 def calibrated_runs(

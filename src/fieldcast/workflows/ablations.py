@@ -29,7 +29,7 @@ from fieldcast.validation import HMM_REGIME, EvidenceRow, UpgradeVerdict, ablati
 from fieldcast.workflows.experiment import Experiment, load_experiment
 from fieldcast.workflows.prepare import Array, prepare
 from fieldcast.workflows.progress import Progress, silent
-from fieldcast.workflows.sealing import known_until
+from fieldcast.workflows.sealing import known_until, may_start
 from fieldcast.workflows.walks import odds_tasks, run_walks
 from fieldcast.workflows.workspace import Workspace
 
@@ -110,9 +110,11 @@ def ablate_regime(
     ------
     MissingData : too few bars
     InvalidInput : what is nominated is not the sign of the next session's return, or has no features
+    Halted : the experiment is a pre-registered one without its effect size on record
     """
     experiment = experiment or load_experiment()
     what = experiment.nominated
+    may_start(workspace, [instrument], experiment)
     until = known_until(workspace, (instrument,), experiment.hash)
     prepared = prepare(workspace.store, load_instrument(workspace.ledger, instrument), experiment, as_of=until)
     wanted = (instrument, what.label, what.horizon, what.model)

@@ -39,6 +39,7 @@ from fieldcast.features import REGISTRY, compute
 from fieldcast.ground import InvalidInput, MissingData, Shown, write_whole
 from fieldcast.market import trusted_open
 from fieldcast.workflows.progress import Progress, silent
+from fieldcast.workflows.sealing import known_until
 from fieldcast.workflows.workspace import Workspace
 
 Array = NDArray[np.float64]
@@ -268,13 +269,14 @@ def _stored(
     if "vix" in blocks:
         raise InvalidInput("expected a column that differs between instruments, found one of VIX: it is the same for all")
     simulated, parts = False, []
+    until = known_until(workspace, instruments, "research")  # opened for no configuration: sealed sessions are never in it
     for done, name in enumerate(instruments):
         progress(_STAGE, done, len(instruments))
         simulated |= load_instrument(workspace.ledger, name).simulated
-        raw = workspace.store.read(name)
+        raw = workspace.store.read(name, as_of=until)
         if raw.is_empty():
             raise MissingData(f"expected bars of {name}, found none; import a file first")
-        bars = read_adjusted(workspace.store, name, "total", assume_none=True)
+        bars = read_adjusted(workspace.store, name, "total", as_of=until, assume_none=True)
         columns = compute(bars, blocks)
         part = bars.select("instrument", pl.col("ts").dt.date().alias("date"), trusted_open().alias("open"), "close")
         worth = (raw["volume"] * raw["close"]).alias("dollar_volume")

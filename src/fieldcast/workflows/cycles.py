@@ -22,6 +22,7 @@ from fieldcast.workflows.judge import judge
 from fieldcast.workflows.prepare import data_hash, used_covariate
 from fieldcast.workflows.progress import Progress, silent
 from fieldcast.workflows.records import load_table
+from fieldcast.workflows.sealing import known_until
 from fieldcast.workflows.study import running_hashes
 from fieldcast.workflows.validation import validate
 from fieldcast.workflows.workspace import Workspace
@@ -195,8 +196,10 @@ def projections_of(
     """Stored projections of the same experiment and data; made now where there are none.
 
     An earlier `as_of` is answered from the rows up to it of a later validation, where the history up to it is the same (each
-    row carries the hash of its history): projections are causal, so nothing has to be made again.
+    row carries the hash of its history): projections are causal, so nothing has to be made again. Nothing is given of sessions
+    that are sealed for this experiment, stored before the seal or not.
     """
+    as_of = known_until(workspace, (instrument, vix), experiment.hash, as_of)
     covariate = used_covariate(experiment, vix)
     for moment in dict.fromkeys((as_of, None)):
         wanted = data_hash(workspace.store, instrument, covariate=covariate, as_of=moment)
@@ -211,6 +214,8 @@ def projections_of(
         known = workspace.store.read(instrument, as_of=as_of)
         same = bool(past.height and known.height) and running_hashes(known)[-1] == past["data_hashes"][-1][0]["sha256"]
         if same and covariate is None:
-            return Projections(past, outcomes.filter(pl.col("as_of") <= as_of))
+            ended = pl.when(pl.col("label_end_ts") <= as_of)
+            come = [ended.then(name).alias(name) for name in ("ret", "ret_open_to_close")]
+            return Projections(past, outcomes.filter(pl.col("as_of") <= as_of).with_columns(come))
     part = validate(workspace, [instrument], experiment, vix=vix, as_of=as_of, progress=progress)[instrument]
     return Projections(part.projections, part.outcomes)

@@ -23,6 +23,7 @@ from fieldcast.validation.engines import COVERAGE, EngineVerdict, Side, judge_en
 from fieldcast.workflows.experiment import Experiment, load_experiment
 from fieldcast.workflows.prepare import Prepared, prepare
 from fieldcast.workflows.progress import Progress, silent
+from fieldcast.workflows.sealing import known_until, may_start
 from fieldcast.workflows.study import compose_paths, require_history
 from fieldcast.workflows.walks import odds_tasks, run_walks
 from fieldcast.workflows.workspace import Workspace
@@ -93,9 +94,13 @@ def ablate(
     Raises
     ------
     MissingData : unknown instrument, or too few bars
+    Halted : the experiment is a pre-registered one without its effect size on record
     """
     experiment = experiment or load_experiment()
-    prepared = prepare(workspace.store, load_instrument(workspace.ledger, instrument), experiment, vix=vix)
+    described = load_instrument(workspace.ledger, instrument)
+    may_start(workspace, [instrument], experiment)
+    until = known_until(workspace, (instrument, vix), experiment.hash)
+    prepared = prepare(workspace.store, described, experiment, vix=vix, as_of=until)
     require_history(prepared, experiment)
     verdicts = ablate_prepared(
         prepared, experiment, engines_of(prepared.names), workers=workspace.settings.workers, progress=progress

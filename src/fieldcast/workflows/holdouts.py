@@ -21,7 +21,7 @@ from fieldcast.projection.walk_forward import walk_odds
 from fieldcast.validation import LedgerTrialLog
 from fieldcast.workflows.experiment import Experiment
 from fieldcast.workflows.prepare import prepare
-from fieldcast.workflows.sealing import known_until
+from fieldcast.workflows.sealing import known_until, may_start
 from fieldcast.workflows.study import configuration
 from fieldcast.workflows.walks import odds_tasks, vix_anchor_tasks
 from fieldcast.workflows.workspace import Workspace
@@ -60,10 +60,12 @@ def holdout(
     Raises
     ------
     MissingData : no row before `fitted_to` can be trained on, or a span has no outcome
+    Halted : the experiment is a pre-registered one without its effect size on record
     """
     described = load_instrument(workspace.ledger, instrument)
     blocks = tuple(dict.fromkeys((*experiment.features.blocks, *(("vix",) if vix is not None else ()))))
     wider = experiment.model_copy(update={"features": experiment.features.model_copy(update={"blocks": blocks})})
+    may_start(workspace, [instrument], experiment)
     until = known_until(workspace, (instrument, vix), experiment.hash)
     prepared = prepare(workspace.store, described, wider, vix=vix, as_of=until)
     days = prepared.decision.astype("datetime64[D]")

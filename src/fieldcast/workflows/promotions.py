@@ -31,6 +31,7 @@ from fieldcast.workflows.cycles import Projections, projections_of
 from fieldcast.workflows.experiment import Experiment
 from fieldcast.workflows.prepare import Array, Prepared, prepare
 from fieldcast.workflows.progress import Progress, silent
+from fieldcast.workflows.sealing import known_until
 from fieldcast.workflows.walks import odds_tasks
 from fieldcast.workflows.workspace import Workspace
 
@@ -87,7 +88,8 @@ def check_promotion(
     for done, instrument in enumerate(described):
         progress("Promotion gates", done, len(described))
         found = projections_of(workspace, instrument.id, experiment, vix=vix, progress=progress)
-        prepared = prepare(workspace.store, instrument, experiment, vix=None if instrument.simulated else vix)
+        until = known_until(workspace, (instrument.id, vix), experiment.hash)
+        prepared = prepare(workspace.store, instrument, experiment, vix=None if instrument.simulated else vix, as_of=until)
         report = LeakageReport.of(leakage_checks(workspace, prepared, experiment, vix=vix))
         calls = _calls(instrument.id, found, experiment)
         results.append(promotion(calls, report, draws=settings.draws, seed=settings.seed))

@@ -338,10 +338,12 @@ def _recent(workspace: Workspace, kept: ModelRegistry, found: Version, sessions:
 
 
 def _outcomes(workspace: Workspace, kept: ModelRegistry, name: str) -> dict[tuple[str, datetime], float]:
-    """What came of each moment: 1 where the next close was higher, 0 where it was lower."""
+    """What came of each moment: 1 where the next close was higher, 0 where it was lower; nothing of what is sealed."""
     found: dict[tuple[str, datetime], float] = {}
     for instrument, horizon in {(one.instrument, one.horizon) for one in kept.versions(name)}:
-        rows = labels.sign(workspace.store.read(instrument), horizon).drop_nulls("y")
+        open_for = {one.configuration_hash for one in kept.versions(name) if one.instrument == instrument}
+        until = min(filter(None, (known_until(workspace, (instrument,), chosen) for chosen in open_for)), default=None)
+        rows = labels.sign(workspace.store.read(instrument, as_of=until), horizon).drop_nulls("y")
         moments = (rows["ts"] + DECISION_DELAY).to_list()
         found |= {(instrument, at): float(y) for at, y in zip(moments, rows["y"].to_list(), strict=True)}
     return found

@@ -3,14 +3,16 @@
 `run_watch` is meant for every evening: it records the packet of the newest session of each instrument, once. A second run of the
 same evening finds the packet there and leaves it. A packet counts only if it was written before the open that it speaks of; one
 that would be late is not recorded, and the session is missing. Figures and trips are computed from the recorded packets and the
-stored bars, persisted session by session as soon as the outcome is known, and never changed afterwards.
+stored bars, persisted session by session as soon as the outcome of every packet of the session is known, and never changed
+afterwards. An outcome that is still not there a week after it should be is unknown (NaN): a series that ends holds nothing up.
+What is sealed for the experiment is neither recorded nor scored, and while it is, live stays locked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import date, datetime
+from dataclasses import asdict, dataclass, field, replace
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -43,6 +45,7 @@ from fieldcast.validation.watch import (
 from fieldcast.workflows.cycles import projections_of
 from fieldcast.workflows.experiment import Experiment
 from fieldcast.workflows.progress import Progress, silent
+from fieldcast.workflows.sealing import known_until
 from fieldcast.workflows.workspace import Workspace
 
 WATCH = "paper"
@@ -50,6 +53,7 @@ HORIZON = "1d"
 REGIME_ROWS = 700  # bars that a regime looks back on, and some more
 RECORDED, KEPT = "recorded", "kept"
 LEAST_FOR_CORRELATION = 60
+PATIENCE = timedelta(days=7)  # with an outcome that should be known
 
 
 @dataclass(frozen=True)
@@ -134,15 +138,27 @@ def run_watch(
         if _recorded(workspace, name, instrument, session):
             statuses[instrument] = KEPT
             continue
-        if now >= _next_open(described.calendar, session):
+        opens = _next_open(described.calendar, session)
+        if now >= opens:
             statuses[instrument] = str(Reason.TOO_LATE)
+            continue
+        if known_until(workspace, (instrument, vix), experiment.hash, as_of) != as_of:
+            statuses[instrument] = str(Reason.SEALED)
             continue
         if workspace.store.read(instrument, as_of=as_of, first=session).is_empty():
             statuses[instrument] = str(Reason.STALE)
             continue
         packet = _packet(workspace, instrument, experiment, as_of, vix, progress)
         bars = workspace.store.read(instrument, as_of=as_of).tail(REGIME_ROWS)
+        regimes = _regime(bars)
         with workspace.ledger.begin("paper-packet") as ledger:
+            written = workspace.clock.now()
+            if ledger.get(tables.PaperPacket, (name, instrument, session)) is not None:  # another run was faster
+                statuses[instrument] = KEPT
+                continue
+            if written >= opens:  # the projection took too long
+                statuses[instrument] = str(Reason.TOO_LATE)
+                continue
             record_packet(ledger, packet)
             row = tables.PaperPacket(
                 watch=name,
@@ -151,8 +167,8 @@ def run_watch(
                 as_of=packet.as_of,
                 digest=packet.digest,
                 configuration_hash=experiment.hash,
-                regime=_regime(bars),
-                recorded_at=workspace.clock.now(),
+                regime=regimes,
+                recorded_at=written,
             )
             ledger.add(row)
         statuses[instrument] = RECORDED
@@ -199,15 +215,19 @@ def live_lock(workspace: Workspace, *, name: str = WATCH) -> Lock:
         killed = session.scalars(select(tables.WatchKill.rule).where(tables.WatchKill.watch == name)).first() is not None
     if not stored:
         return lock(None, now, recorded=0, expected=0, killed=killed)
-    first = min(row.recorded_at for row in stored)
-    calendars = {load_instrument(workspace.ledger, row.instrument).calendar for row in stored}
-    start = min(row.session for row in stored)
-    expected = min(_sessions(calendar, start, now) for calendar in calendars)
-    return lock(first, now, recorded=len({row.session for row in stored}), expected=expected, killed=killed)
+    counts = []
+    for instrument in sorted({row.instrument for row in stored}):
+        days = [row.session for row in stored if row.instrument == instrument]
+        counts.append((len(days), _sessions(load_instrument(workspace.ledger, instrument).calendar, min(days), now)))
+    recorded, expected = min(counts, key=lambda count: count[0] / max(count[1], 1))
+    found = lock(min(row.recorded_at for row in stored), now, recorded=recorded, expected=expected, killed=killed)
+    if known_until(workspace, {row.instrument for row in stored}, stored[-1].configuration_hash, now) != now:
+        found = replace(found, locked=True, reasons=(*found.reasons, Reason.SEALED))
+    return found
 
 
 def paper_rows(workspace: Workspace, name: str = WATCH) -> list[PaperRow]:
-    """Every recorded packet of a watch whose outcome is known, with that outcome; oldest first.
+    """Every recorded packet of a watch with its outcome, oldest first, up to the first session with an outcome to come.
 
     Raises
     ------
@@ -216,12 +236,16 @@ def paper_rows(workspace: Workspace, name: str = WATCH) -> list[PaperRow]:
     with workspace.ledger.read() as session:
         stored = _stored(session, name)
         packets = {row.digest: _whole(session, row) for row in stored}
-    returns = {instrument: _returns(workspace, instrument) for instrument in {row.instrument for row in stored}}
-    found = []
+    now = workspace.clock.now()
+    ends = {row.instrument: known_until(workspace, (row.instrument,), row.configuration_hash, now) or now for row in stored}
+    calendars = {instrument: load_instrument(workspace.ledger, instrument).calendar for instrument in ends}
+    returns = {instrument: _returns(workspace, instrument, until) for instrument, until in ends.items()}
+    found: list[PaperRow] = []
     for row in stored:
         ret = returns[row.instrument].get(row.as_of)
-        if ret is not None:
-            found.append(_paper_row(row, packets[row.digest], ret))
+        if ret is None and (ends[row.instrument] < now or now < _due(calendars[row.instrument], row.session) + PATIENCE):
+            return [one for one in found if one.session < row.session]
+        found.append(_paper_row(row, packets[row.digest], float("nan") if ret is None else ret))
     return found
 
 
@@ -319,9 +343,9 @@ def _whole(session: Session, row: tables.PaperPacket) -> ProjectionPacket:
     return packet_of_row(found)
 
 
-def _returns(workspace: Workspace, instrument: str) -> dict[datetime, float]:
-    """Log return close to close by decision time, where it is known."""
-    bars = workspace.store.read(instrument, as_of=workspace.clock.now())
+def _returns(workspace: Workspace, instrument: str, until: datetime) -> dict[datetime, float]:
+    """Log return close to close by decision time, where it is known at a moment."""
+    bars = workspace.store.read(instrument, as_of=until)
     if bars.is_empty():
         return {}
     rows = labels.sign(bars, 1).drop_nulls("ret")
@@ -351,6 +375,13 @@ def _next_open(calendar: str, session: date) -> datetime:
     found = next_session(calendar, session)["open"]
     if not isinstance(found, datetime):
         raise IntegrityError(f"expected the open after {session} on the calendar {calendar}, found {found!r}")
+    return found
+
+
+def _due(calendar: str, session: date) -> datetime:
+    found = next_session(calendar, session)["as_of"]
+    if not isinstance(found, datetime):
+        raise IntegrityError(f"expected the decision time after {session} on the calendar {calendar}, found {found!r}")
     return found
 
 

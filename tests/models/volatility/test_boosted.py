@@ -105,6 +105,18 @@ def test_a_night_that_stands_out_is_seen_a_quarter_later(panel_of) -> None:
     np.testing.assert_array_equal(since[jump : jump + 3], days[jump : jump + 3])
 
 
+def test_a_quarter_before_a_long_horizon_ends_where_the_past_does(panel_of) -> None:
+    """91 days before the end of 70 sessions is still ahead: nothing of it may be seen."""
+    given = panel_of(700, 2, 3)
+    base = np.full(given.close.shape, 0.08)
+    whole = inputs(given, base, 70, calendar="XNYS", vix="vix")[1]
+    for rows in (640, 690):
+        cut = inputs(given.head(rows), base[:rows], 70, calendar="XNYS", vix="vix")[1]
+        np.testing.assert_array_equal(cut, whole[:rows])
+    shaken = replace(given, open=np.where(np.arange(700)[:, None] >= 640, 1.3 * given.open, given.open))
+    np.testing.assert_array_equal(inputs(shaken, base, 70, calendar="XNYS", vix="vix")[1][:640], whole[:640])
+
+
 def test_window_maximum_and_correlation_are_their_loops() -> None:
     rng = np.random.default_rng(1)
     x, common = rng.standard_normal((80, 2)), rng.standard_normal(80)

@@ -9,7 +9,7 @@ import pytest
 
 from fieldcast.features.panel import Panel
 from fieldcast.ground import InvalidInput
-from fieldcast.projection.cones import BoostedQuantiles, BoostedScale, GjrQuantiles, fit_gjr, skewt_quantile, window_quantiles
+from fieldcast.projection.cones import BoostedQuantiles, GjrQuantiles, fit_gjr, skewt_quantile, window_quantiles
 from fieldcast.projection.cones import _kernels_gjr as kernels
 from fieldcast.projection.cones._inputs import NAMES, inputs
 
@@ -112,11 +112,6 @@ def test_report_inputs_find_the_jump_of_last_quarter(panel: Panel, sigma: np.nda
 
 @pytest.mark.parametrize("horizon", [1, 3])
 def test_trees_see_no_future_and_ascend(panel: Panel, sigma: np.ndarray, horizon: int) -> None:
-    scale = BoostedScale(650, refit=130, rounds=5)
-    whole = scale.path(panel, sigma, horizon)
-    assert np.isnan(whole[:650]).all()
-    assert (whole[650:] > 0.0).all()
-    np.testing.assert_array_equal(scale.path(panel.head(790), sigma[:790], horizon), whole[:790])
     trees, levels = BoostedQuantiles(650, refit=130, rounds=5), (0.05, 0.5, 0.95)
     q = trees.quantiles(panel, sigma, horizon, levels)
     np.testing.assert_array_equal(trees.quantiles(panel.head(790), sigma[:790], horizon, levels), q[:790])
@@ -135,7 +130,7 @@ def test_trees_that_learn_nothing_leave_the_empirical_quantile(panel: Panel, sig
 
 def test_too_little_is_refused(panel: Panel, sigma: np.ndarray) -> None:
     with pytest.raises(InvalidInput, match="ended outcomes"):
-        BoostedScale(300).path(panel, sigma, 1)
+        BoostedQuantiles(300).quantiles(panel, sigma, 1)
     with pytest.raises(InvalidInput, match="finite returns"):
         fit_gjr(np.zeros(600))
     with pytest.raises(InvalidInput, match="first and refit"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -81,6 +82,57 @@ def test_the_decision_at_the_open_may_not_use_its_own_close() -> None:
     assert found is not None
     assert found.cause is Cause.OWN_BAR
     assert [column.reads_own_bar for column in report.columns] == [False, True, False]
+
+
+def test_a_join_to_a_later_record_and_a_line_to_one_are_told_from_windows() -> None:
+    def joined(bars: pd.DataFrame) -> dict[str, np.ndarray]:
+        plain = bars.reset_index(drop=True)
+        sparse = plain["close"].where(np.arange(len(plain)) % 10 == 0)
+        record = plain.iloc[::20][["ts", "close"]]
+        found = {how: pd.merge_asof(plain[["ts"]], record, on="ts", direction=how) for how in ("forward", "nearest", "backward")}
+        out = {how: table["close"].to_numpy() for how, table in found.items()}
+        named = pd.Series(plain["ts"]).dt.dayofweek.to_numpy()
+        return out | {
+            "filled": sparse.bfill().to_numpy(),
+            "line": sparse.interpolate().to_numpy(),
+            "mean_of_day": plain["volume"].groupby(named).transform("mean").to_numpy(),
+        }
+
+    report = leaks(joined, read_bundled("nasdaq")[1].tail(500))
+    causes = {item.column: item.cause for item in report.findings if item.kind is Kind.LOOK_AHEAD}
+    assert causes.pop("mean_of_day") in (Cause.WHOLE_SAMPLE_FIT, Cause.GLOBAL_RANK)
+    assert causes == {
+        "forward": Cause.BACK_FILL, "nearest": Cause.BACK_FILL, "filled": Cause.BACK_FILL, "line": Cause.INTERPOLATION
+    }  # fmt: skip
+
+
+def test_a_period_of_the_clock_is_named_and_the_only_day_of_a_sample_is_no_period() -> None:
+    rng = np.random.default_rng(4)
+    minutes = [datetime(2024, 1, 2 + day, 14, 30, tzinfo=UTC) + timedelta(minutes=i) for day in range(2) for i in range(300)]
+    bars = pl.DataFrame({"ts": minutes, "close": 100 * np.exp(np.cumsum(1e-3 * rng.standard_normal(600)))})
+
+    def spans(table: pl.DataFrame) -> pl.DataFrame:
+        close, quarter = pl.col("close"), pl.col("ts").dt.truncate("15m")
+        hour = pl.col("ts").dt.truncate("1h")
+        return table.select(
+            "ts",
+            last=close.last().over(quarter),
+            rank=close.rank().over(hour),
+            so_far=close.cum_max().over(hour),
+            z=close - close.mean(),
+        )
+
+    report = leaks(spans, bars)
+    assert set(report.leaking) == {"last", "rank", "z"}
+    last, rank = report.finding("last"), report.finding("rank")
+    assert last is not None
+    assert rank is not None
+    assert last.cause is rank.cause is Cause.PERIOD_JOIN
+    assert "15-minute" in last.text
+    assert "hour" in rank.text
+    one_day = leaks(spans, bars.head(300)).finding("z")
+    assert one_day is not None
+    assert one_day.cause is Cause.FULL_SAMPLE_NORMALISATION
 
 
 def test_randomness_is_told_apart_from_a_leak() -> None:
@@ -196,7 +248,9 @@ def test_polars_pandas_and_arrays_are_told_apart_by_their_annotation_or_by_tryin
         ("import os\ndef f(bars):\n    os._exit(7)\n", CodeDied, "ended with 7"),
         ("import sys\nsys.exit(3)\n", CodeRaised, "ends the program"),
         ("raise RuntimeError('broken')\n", CodeRaised, "broken"),
-        ("def f(:\n", CodeRaised, "SyntaxError"),
+        ("def f(:\n", CodeRaised, r"SyntaxError: invalid syntax \(mine.py, line 1\): def f\(:$"),
+        ("def _g(x):\n    return x['a']\ndef f(b):\n    return _g(b)\n", CodeRaised, r"\(line 2 of mine.py: return x\['a'\]\)"),
+        ("import sys\ndef f(bars):\n    sys.exit('no')\n", CodeRaised, r"SystemExit: no \(line 3 of mine.py"),
         ("def f(bars):\n    return bars\ndef g(bars):\n    return bars\n", CodeNotFound, "f, g"),
         ("x = 1\n", CodeNotFound, "found none"),
     ],
@@ -221,6 +275,28 @@ def test_code_that_hangs_is_stopped_in_its_process_and_in_ours(tmp_path: Path) -
 
     with pytest.raises(TookTooLong, match=r"within 0\.2 s"):
         leaks(hangs, BARS, limit=0.2)
+
+
+def test_what_hanging_code_started_ends_with_it_and_code_that_closes_its_side_does_not_hang(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import subprocess, sys, time\nfrom pathlib import Path\n"
+        "def f(bars: dict):\n"
+        "    other = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "    Path(__file__).with_name('pid').write_text(str(other.pid))\n    time.sleep(60)\n"
+    )
+    with pytest.raises(TookTooLong):
+        leaks(tmp_path / "mine.py", BARS, limit=2.0)
+    status = Path(f"/proc/{(tmp_path / 'pid').read_text()}/stat")
+    if Path("/proc").is_dir():
+        deadline = time.monotonic() + 5.0
+        while status.exists() and status.read_text().rsplit(")", 1)[1].split()[0] != "Z" and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    (tmp_path / "mine.py").write_text("import os, time\ndef f(bars: dict):\n    os.closerange(3, 64)\n    time.sleep(60)\n")
+    began = time.monotonic()
+    with pytest.raises(CodeDied):
+        leaks(tmp_path / "mine.py", BARS, limit=20.0)
+    assert time.monotonic() - began < 20.0
 
 
 def test_a_file_is_run_apart_with_what_it_prints_and_its_neighbours(tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ GROUPS: tuple[Group, ...] = (
     ),
     Group("rows, signed", STUDY, {"since_macd_cross": since_cross(MACD, f"ema({MACD}, 9)")}),
     Group("mean true ranges", STUDY, {"macd_in_atr": f"{MACD} / atr(14)"}),
-    Group("log ratio a row", STUDY, {"volume_trend_5": "slope(V, 5) / mean(V, 20)"}),
+    Group("fraction a row", STUDY, {"volume_trend_5": "slope(V, 5) / mean(V, 20)"}),
     Group("rows", STUDY, {"volume_rise_streak": streak("V > lag(V, 1)")}),
     Group(
         "fraction",

@@ -35,7 +35,11 @@ _SLOW = "xma(C, 200, 800)"
 _STOCH5 = "within(C, min(L, 5), max(H, 5))"
 _KELTNER = "(ema(C, 20) + 2 * atr(10))"
 _KELTNER_LOW = "(ema(C, 20) - 2 * atr(10))"
-_YANG_ZHANG = f"sqrt(std(GAP, 20) * std(GAP, 20) + 0.34 * std(BODY, 20) * std(BODY, 20) + 0.66 * mean({ROGERS}, 20))"
+# k = 0.34 / (1.34 + (n + 1) / (n - 1)), and deviations with the divisor n - 1, n = 20
+_K = "0.34 / (1.34 + 21 / 19)"
+_YANG_ZHANG = (
+    f"sqrt((std(GAP, 20) * std(GAP, 20) + {_K} * std(BODY, 20) * std(BODY, 20)) * 20 / 19 + (1 - {_K}) * mean({ROGERS}, 20))"
+)
 _NVI, _PVI = "sum(where(V < lag(V, 1), R, 0), 20)", "sum(where(V > lag(V, 1), R, 0), 20)"
 _RISING = "(mean(C, 20) > mean(C, 50)) + (mean(C, 50) > mean(C, 200)) + (C > mean(C, 20))"
 _RANGE_44 = "within(C, min(L, 44), max(H, 44))"

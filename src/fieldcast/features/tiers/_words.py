@@ -79,7 +79,6 @@ VWAP = "(mean(C * V, 20) / mean(V, 20))"
 VOLUME_RATIO = "(V / mean(V, 20))"
 PARKINSON = "sqrt(mean(REACH * REACH, 20) / (4 * log(2)))"
 ROGERS = "(log(H / O) * log(H / C) + log(L / O) * log(L / C))"
-CANDLE = "(H - L)"
 DOJI = "(abs(C - O) <= 0.1 * (H - L))"
 UP_BAR, DOWN_BAR = "(C > O)", "(C < O)"
 

@@ -168,10 +168,11 @@ def _reports(panel: Panel, variance: Floats, night: Floats, horizon: int, calend
     out: dict[str, Floats] = {}
     found = []
     filled = np.where(np.isfinite(size), size, 0.0)
+    seen = np.arange(1, len(size) + 1)  # a quarter before a horizon that is longer than one lies ahead
     for back in QUARTERS:
         low = np.searchsorted(panel.session, dates[:, 0] - np.timedelta64(back + SLACK, "D"))
         high = np.searchsorted(panel.session, dates[:, -1] - np.timedelta64(back - SLACK, "D"), side="right")
-        found.append(window_max(filled, low, high))
+        found.append(window_max(filled, low, np.minimum(high, seen)))
         out[f"report_{back}"] = found[-1]
     stacked = np.stack(found)
     out["report_mean"], out["report_least"] = stacked.mean(axis=0), np.sort(stacked, axis=0)[1]  # the second least

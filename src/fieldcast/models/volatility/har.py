@@ -8,8 +8,9 @@
     V_{t,h} = v_{t+1} + ... + v_{t+h},   v = squared night + Garman-Klass, see `volatility.contract`
 
 One regression an instrument, renewed every 21 sessions on the newest 2,520 rows whose V had ended. In levels a forecast
-outside the training targets' range is set to its nearer end (the "insanity filter" of Bollerslev, Patton and Quaedvlieg).
-Sources: Corsi 2009; Patton and Sheppard 2015 (WLS); Bollerslev, Patton and Quaedvlieg 2016.
+outside the training targets' range is set to its nearer end (the "insanity filter" of Bollerslev, Patton and Quaedvlieg sets
+it to the targets' mean).
+Sources: Corsi 2009; Patton and Sheppard 2015 (WLS, there with weights 1 / f_t); Bollerslev, Patton and Quaedvlieg 2016.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from fieldcast.projection.cones._checks import CONE_LEVELS
 from fieldcast.projection.cones.aggregate import Aggregated, Experts
-from fieldcast.projection.cones.boosted import BoostedQuantiles, BoostedScale
+from fieldcast.projection.cones.boosted import BoostedQuantiles
 from fieldcast.projection.cones.contract import QuantileForecaster
 from fieldcast.projection.cones.filtered import GjrFit, GjrQuantiles, fit_gjr, skewt_quantile
 from fieldcast.projection.cones.finish import PanelCones, packet_cones
@@ -20,7 +20,6 @@ __all__ = [
     "Aggregated",
     "BandScale",
     "BoostedQuantiles",
-    "BoostedScale",
     "DtAci",
     "ExpertCones",
     "Experts",

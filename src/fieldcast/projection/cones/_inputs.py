@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fieldcast.features.panel import Panel
+from fieldcast.models.volatility import realised_variance
 from fieldcast.projection.cones._checks import Floats, panel_values
 from fieldcast.projection.cones.trackers import window_quantiles
 
@@ -26,7 +27,6 @@ QUARTERS_BACK = (91, 182, 273, 364)  # calendar days: whole weeks
 SLACK = 3  # calendar days either way
 JUMP = 4.0  # night move over its year's mean that counts as one
 LONGEST_WAIT = 100.0  # sessions since the last jump, capped
-FLOOR = 1e-8  # (1 bp)^2
 
 NAMES = (
     "variance_1", "variance_5", "variance_22", "variance_252", "return_1", "return_5", "return_22", "return_63", "night", "place",
@@ -34,15 +34,6 @@ NAMES = (
     "month_end", "report_91", "report_182", "report_273", "report_364", "report_mean", "report_least", "since_jump", "shape_mean",
     "shape_low", "shape_high",
 )  # fmt: skip
-
-
-def full_variance(panel: Panel) -> Floats:
-    """(T, N) Garman-Klass variance of the session plus the squared return of the night before it; NaN where not known."""
-    opened, high, low, close = (np.log(panel_values(name, getattr(panel, name))) for name in ("open", "high", "low", "close"))
-    day = 0.5 * (high - low) ** 2 - (2.0 * np.log(2.0) - 1.0) * (close - opened) ** 2
-    night = np.vstack([np.full((1, close.shape[1]), np.nan), opened[1:] - close[:-1]])
-    out: Floats = np.maximum(np.maximum(day, 0.0) + night**2, FLOOR)
-    return out
 
 
 def inputs(panel: Panel, sigma: Floats, horizon: int) -> Floats:
@@ -55,7 +46,7 @@ def inputs(panel: Panel, sigma: Floats, horizon: int) -> Floats:
     close, opened = np.log(panel_values("close", panel.close)), np.log(panel_values("open", panel.open))
     high, low = np.log(panel_values("high", panel.high)), np.log(panel_values("low", panel.low))
     daily = sigma / np.sqrt(horizon)
-    variance = full_variance(panel)
+    variance = realised_variance(panel)
     log_scale = 2.0 * np.log(daily)
     columns: dict[str, Floats] = {}
     for length in (1, WEEK, MONTH, YEAR):

@@ -116,7 +116,7 @@ def diagnose(
     reach = max(int(one.offsets[-1]) for one in seen)
     named = _period(bumped, calendar) or _period(stepped, calendar)
     if named is not None:
-        return Diagnosis(Cause.PERIOD_JOIN, reach, f"the earlier rows of a {named} hold what is known when the {named} is over")
+        return Diagnosis(Cause.PERIOD_JOIN, reach, f"the earlier rows of each {named} hold what is known when it is over")
     for group in (bumped, stepped):
         single = _single(group)
         edges = {tuple(one.behind.tolist()) for one in group}  # of a window that an impulse leaves but at its two ends
@@ -135,8 +135,8 @@ def diagnose(
             return Diagnosis(Cause.BACK_FILL, reach, text)
         if _in_line(group):
             return Diagnosis(Cause.INTERPOLATION, reach, f"rows lie on a straight line to a row up to {reach} later")
-    if reach > LONG and _stepped(seen) and np.median([one.offsets[0] / one.offsets[-1] for one in seen]) > 0.1:
-        return _global(seen)  # the rows that move stand apart from k, as a window's do not
+    if reach > LONG and _stays(seen) and _stepped(seen):
+        return _global(seen)
     union = np.unique(np.concatenate([one.offsets for one in seen]))
     dense = float(np.median([one.offsets.size / one.offsets[-1] for one in seen]))
     if union.size >= 0.6 * union[-1] and dense >= 0.2:
@@ -194,9 +194,9 @@ def _held(seen: Sequence[Response]) -> bool:
     held = []
     several = 0
     for one in seen:
-        rows = one.changed & (one.when < one.at)
+        rows = np.flatnonzero(one.changed & (one.when < one.at))
         x, y = one.base[rows], one.moved[rows]
-        if np.unique(x).size > 1 or np.unique(y).size > 1:
+        if np.unique(x).size > 1 or np.unique(y).size > 1 or (np.diff(rows) != 1).any():
             return False
         held.append(float(x[0]))
         several += int(x.size > 1)
@@ -213,10 +213,17 @@ def _in_line(seen: Sequence[Response]) -> bool:
         if (np.diff(rows) != 1).any():
             return False
         for values in (one.base[rows], one.moved[rows]):
-            if np.isnan(values).any() or np.ptp(values) == 0.0 or np.abs(np.diff(values, 2)).max() > 1e-7 * max(float(np.ptp(values)), 1e-300):
+            spread = float(np.ptp(values))
+            if not spread > 0.0 or np.abs(np.diff(values, 2)).max() > 1e-7 * spread:  # a NaN is no line either
                 return False
         lines += 1
     return lines >= 3
+
+
+def _stays(seen: Sequence[Response]) -> bool:
+    """Whether two impulses moved the very same rows: what moves does not move along with k, as a window does."""
+    sets = [tuple(one.when[one.changed & (one.when < one.at)].tolist()) for one in seen]
+    return any(len(rows) >= 5 and sets.count(rows) > 1 for rows in sets)
 
 
 def _reaches(seen: Sequence[Response]) -> bool:

@@ -183,7 +183,7 @@ class FileRunner:
 
     def _died(self, when: str) -> CodeDied:
         try:
-            code = self._process.wait(timeout=5.0)
+            code = self._process.wait(timeout=2.0)
         except subprocess.TimeoutExpired:  # it closed its side and goes on
             self._kill()
             code = self._process.wait()
