@@ -156,6 +156,15 @@ def test_a_tier_of_lags_and_rolling_statistics_is_made_from_the_largest_one(bars
         np.testing.assert_allclose(cut[name].to_numpy(), table[name].head(1200).to_numpy(), rtol=1e-9, atol=1e-9, equal_nan=True)
 
 
+def test_a_tie_of_prices_on_ticks_is_a_tie_whatever_the_scale() -> None:
+    """24.85 - 24.80 and 24.80 - 24.75 are not equal in binary; as prices they are, times any constant."""
+    o, c, h, low = (np.array([value]) for value in (24.75, 24.80, 24.85, 24.70))
+    for scale in (1.0, 7.3, 1 / 3, 1e-4):
+        leaves = {"O": o * scale, "H": h * scale, "L": low * scale, "C": c * scale}
+        for formula, expected in (("H - C >= C - O", 1.0), ("H - C > C - O", 0.0), ("H - C < C - O", 0.0), ("H - C <= C - O", 1.0)):
+            assert tiers.run({"x": formula}, leaves)["x"][0] == tiers.rederive(formula, leaves)[0] == expected, (formula, scale)
+
+
 def test_a_tier_adds_something_new_or_is_refused() -> None:
     below = tiers.tiers()["a50"]
     for groups, message in (

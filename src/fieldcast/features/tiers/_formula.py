@@ -33,6 +33,7 @@ from fieldcast.ground import InvalidInput
 
 Array = npt.NDArray[np.float64]
 SLICE = 8192  # rows of one go: what is between two lines stays in the cache
+TIE = 1e-9  # prices lie on ticks: what a comparison finds nearer than this share of the larger is equal, whatever rounding says
 
 SHORT: Mapping[str, str] = MappingProxyType({
     "R": "log(C / lag(C, 1))",
@@ -344,8 +345,9 @@ def _apply(word: str, parts: list[Array | float]) -> Array | float:
                 quotient[y == 0.0] = np.nan
             return quotient
         case ">" | ">=" | "<" | "<=":
-            truth = {">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal}[word](x, y)
-            return np.where(np.isnan(np.add(x, y)), np.nan, truth)
+            gap, tie = np.subtract(x, y), TIE * np.maximum(np.abs(x), np.abs(y))
+            truth = {">": gap > tie, ">=": gap >= -tie, "<": gap < -tie, "<=": gap <= tie}[word]
+            return np.where(np.isnan(gap), np.nan, truth)
         case "log":
             return np.log(np.where(np.greater(x, 0.0), x, np.nan))
         case "sqrt":

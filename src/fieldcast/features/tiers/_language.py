@@ -1,7 +1,7 @@
 """The vocabulary of formulas: what each word takes, how far back it looks, its unit and its bounds.
 
     leaf        O H L C V (open, high, low, close, volume), and the calendar: weekday, month, month_left, quarter_end
-    point       of one row: + - * /, comparisons (1 or 0), log, sqrt, abs, sign, least, most, where, within, known
+    point       of one row: + - * /, comparisons (1 or 0; equal to nine digits is equal), log, sqrt, abs, sign, least, most, where, within, known
     line        of the rows up to this one: lag, mean, std, max, rank, ema, rsi, …; the numbers behind the series are constants
 
 Whatever is not defined (a share of nothing, the logarithm of what is not positive) is NaN. Units are powers of a price and of a

@@ -362,7 +362,13 @@ def _octave_share(part: Array, octave: float) -> float:
 
 
 def _compare(of: Callable[[Array, Array], npt.NDArray[np.bool_]]) -> Callable[[Array, Array], Array]:
-    return lambda x, y: np.where(np.isnan(x) | np.isnan(y), NAN, of(x, y))
+    """A comparison in which what is equal to nine digits is equal."""
+
+    def word(x: Array, y: Array) -> Array:
+        equal = np.abs(x - y) <= 1e-9 * np.maximum(np.abs(x), np.abs(y))
+        return np.where(np.isnan(x) | np.isnan(y), NAN, of(x, np.where(equal, x, y)))
+
+    return word
 
 
 def _windowed(of: Callable[..., float]) -> Callable[..., Array]:
