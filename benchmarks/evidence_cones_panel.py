@@ -29,7 +29,7 @@ import polars as pl
 from fieldcast.evaluation import coverage, interval_score, pinball, skill_interval
 from fieldcast.features.panel import Panel
 from fieldcast.models import GarchNormal, LogHar
-from fieldcast.models.volatility import PooledTrees, aggregate, ahead, realised_variance
+from fieldcast.models.volatility import Har, PooledTrees, VolatilityForecaster, aggregate, ahead, realised_variance
 from fieldcast.projection import normal_quantiles
 from fieldcast.projection.cones import (
     CONE_LEVELS,
@@ -62,7 +62,8 @@ FIRST_SCALE, FIRST_MODEL, FIRST_SCORED = "2005-01-01", "2008-01-01", "2010-01-01
 Floats = np.ndarray
 FOLDER = "projection/cones/"
 VOLATILITY = tuple(f"models/volatility/{name}.py" for name in ("_inputs", "boosted", "contract", "har", "recursive"))
-BOOSTED = (f"{FOLDER}boosted.py", f"{FOLDER}_inputs.py", f"{FOLDER}_kernels_scores.py", "models/log_har.py", *VOLATILITY)
+BOOSTED = (f"{FOLDER}boosted.py", f"{FOLDER}_inputs.py", f"{FOLDER}_kernels_scores.py", "models/log_har.py",
+           "models/volatility/blend.py", *VOLATILITY)  # fmt: skip
 GJR = (f"{FOLDER}filtered.py", f"{FOLDER}_kernels_gjr.py")
 OURS, BASE, STEP = "experts, recalibrated", "BOA ensemble pooled smooth", 0.006
 
@@ -165,10 +166,14 @@ def volatilities(history: Panel, panel: Panel, horizon: int, kept: Kept) -> dict
     """Sigma (T, N) of each volatility forecaster, learned on the longer history, and of their online blend."""
     first = row_of(history, FIRST_SCALE)
 
-    def trees(loss: str) -> Floats:
-        return kept(f"trees_{loss}_{horizon}", VOLATILITY, lambda: PooledTrees(loss).path(history, horizon, first))  # type: ignore[arg-type]
+    def path(name: str, model: VolatilityForecaster) -> Floats:
+        return kept(f"{name}_{horizon}", VOLATILITY, lambda: model.path(history, horizon, first))
 
-    made = {"gamma": trees("gamma"), "log": trees("log")}
+    made = {
+        "log-HAR+VIX": path("volatility_har", Har("log", ("vix",))),
+        "gamma": path("trees_gamma", PooledTrees("gamma")),
+        "log": path("trees_log", PooledTrees("log")),
+    }
     made["blend"] = aggregate(made, ahead(realised_variance(history), horizon), horizon).sigma
     return {name: sigma[-panel.rows :] for name, sigma in made.items()}
 
@@ -203,6 +208,7 @@ def forecasts(history: Panel, panel: Panel, horizon: int, kept: Kept) -> tuple[d
         "blend sigma empirical": ScaledEmpirical().quantiles(panel, sigma["blend"], horizon),
         "trees on log-HAR": trees("quantiles_har", har),
         "trees on gamma sigma": trees("quantiles_gamma", gamma),
+        "trees on blend sigma": trees("quantiles_blend", sigma["blend"]),
     }
     both = 0.5 * (made["trees on log-HAR"] + made["trees on gamma sigma"])
     made["trees, CQR"] = conformalise(both, ret, gamma, horizon=horizon).quantiles
@@ -210,13 +216,14 @@ def forecasts(history: Panel, panel: Panel, horizon: int, kept: Kept) -> tuple[d
 
 
 ENSEMBLE = (
-    "trees on gamma sigma", "trees on log-HAR", "trees, CQR", "gamma sigma empirical", "gamma sigma pooled shape",
-    "log sigma empirical", "GJR skewed t",
+    "trees on gamma sigma", "trees on blend sigma", "trees on log-HAR", "gamma sigma empirical", "blend sigma empirical",
+    "gamma sigma pooled shape", "GJR skewed t",
 )  # fmt: skip
 EVERYTHING = (
     "rolling 250", "garch normal", "log-HAR+VIX normal", "log-HAR+VIX empirical", "log-HAR+VIX pooled shape", "log-HAR+VIX ACI",
     "log-HAR+VIX PID", "GJR skewed t", "filtered simulation", "gamma sigma empirical", "gamma sigma pooled shape",
-    "log sigma empirical", "blend sigma empirical", "trees on log-HAR", "trees on gamma sigma", "trees, CQR",
+    "log sigma empirical", "blend sigma empirical", "trees on log-HAR", "trees on gamma sigma",
+    "trees on blend sigma", "trees, CQR",
 )  # fmt: skip
 
 

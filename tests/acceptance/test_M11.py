@@ -119,6 +119,7 @@ def test_the_report_holds_the_model_against_its_baselines_on_equal_rows(workspac
         workflows.promote_model(workspace, "bare", bare.version)
 
 
+@pytest.mark.slow
 def test_a_real_market_s_model_is_not_promoted_without_the_baselines_of_implied_volatility(tmp_path: Path) -> None:
     """S&P 500 and VIX, 2015 to 2018."""
     clock = ManualClock(datetime(2026, 1, 2, 12, tzinfo=UTC))
@@ -151,9 +152,9 @@ def test_shadows_are_recorded_beside_the_active_model(workspace: Workspace) -> N
 
 
 def test_each_trigger_fires_on_a_planted_case_and_not_on_a_null_case(workspace: Workspace) -> None:
-    """Version 1.0.1 speaks calibrated odds on 300 past sessions, 1.0.2 the opposite of what comes."""
+    """Version 1.0.1 speaks calibrated odds on 252 past sessions, 1.0.2 the opposite of what comes."""
     kept, rules = model_registry(workspace), TriggerRules(draws=300)
-    rows = labels.sign(workspace.store.read(NAME), 1).drop_nulls("y").tail(300)
+    rows = labels.sign(workspace.store.read(NAME), 1).drop_nulls("y").tail(252)
     base = kept.get(MODEL, "1.0.1").baselines["scores"]
     rng = np.random.default_rng(3)
     assert {one["name"] for one in base} >= {"base_rate"}

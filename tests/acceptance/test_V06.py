@@ -58,7 +58,7 @@ sessions = 2
 volatility_target = 0.10
 nav = "1000000"
 """
-DAYS = 28
+DAYS = 24
 
 
 def experiment_of(folder: Path, l2: str = "10.0") -> Experiment:
@@ -69,13 +69,13 @@ def experiment_of(folder: Path, l2: str = "10.0") -> Experiment:
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Workspace, Experiment, int]]:
-    """Two simulated markets recorded on 28 evenings, each evening twice; the last evening's outcome is not known yet."""
+    """Two simulated markets recorded on 24 evenings, each evening twice; the last evening's outcome is not known yet."""
     folder = tmp_path_factory.mktemp("watch")
     evenings = sessions("XNYS").filter(sessions("XNYS")["session"] <= date(2018, 12, 28)).tail(DAYS)["as_of"].to_list()
     clock = ManualClock(evenings[0])
     with open_workspace(settings=load_settings(home=folder / "home", workers=1), clock=clock) as workspace:
         for kind in ("planted", "martingale"):
-            made = simulate(SimulatedMarket(seed=5, kind=kind, n_sessions=800, last=date(2018, 12, 31)))
+            made = simulate(SimulatedMarket(seed=5, kind=kind, n_sessions=500, last=date(2018, 12, 31)))
             save_instrument(workspace.ledger, made.instrument)
             workspace.store.append(made.bars, made.lineage)
         experiment = experiment_of(folder)

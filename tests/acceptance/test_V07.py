@@ -200,6 +200,9 @@ def test_a_session_is_judged_once_every_outcome_of_it_is_known(recorded: tuple[W
     days = workflows.show_watch(workspace, rates=False).watched.days
     assert days[5].session == evenings[5].date()
     assert days[5].rows == 1
+    clock.advance_to(evenings[-1] + timedelta(days=60))
+    found = live_lock(workspace)  # the first instrument was recorded on 45 sessions, the second on one
+    assert (found.recorded, found.day >= 56, found.locked) == (1, True, True)
     workspace.close()
 
 

@@ -17,7 +17,7 @@ import fieldcast
 from fieldcast.ground import ConflictError, Halted, IntegrityError, InvalidInput, ManualClock, MissingData
 from fieldcast.ledger import open_database, tables
 from fieldcast.models import Logistic
-from fieldcast.models.baselines import BaselineReport, Score, compare_with_baselines
+from fieldcast.models.baselines import REQUIRED_BASELINES, BaselineReport, Score, compare_with_baselines
 from fieldcast.models.drift import TrainingSample
 from fieldcast.models.registry import ModelRegistry, Version
 
@@ -30,8 +30,8 @@ def fitted(l2: float) -> Logistic:
     return Logistic(l2).fit(X, Y)
 
 
-def report_of(model: str = "logistic", *, required: tuple[str, ...] = ("base_rate",)) -> BaselineReport:
-    odds = {model: np.full(200, 0.5), "base_rate": np.full(200, Y.mean())}
+def report_of(model: str = "logistic", *, without: str = "", required: tuple[str, ...] = REQUIRED_BASELINES) -> BaselineReport:
+    odds = {model: np.full(200, 0.5)} | {name: np.full(200, Y.mean()) for name in REQUIRED_BASELINES if name not in without}
     return compare_with_baselines(model, Y, odds, label="sign 1d", required=required)
 
 
@@ -96,13 +96,14 @@ def test_promotions_stand_in_the_audit_trail(kept: ModelRegistry) -> None:
     assert record["metadata"]["sha256"] == fitted(1.0).hash
 
 
-@pytest.mark.parametrize("fault", ["no report", "a baseline is missing", "unequal n", "no rows", "alone"])
+@pytest.mark.parametrize("fault", ["no report", "a baseline is missing", "asked for less", "unequal n", "no rows", "alone"])
 def test_a_model_without_its_baselines_on_equal_n_cannot_be_promoted(kept: ModelRegistry, fault: str) -> None:
     good = report_of()
-    scores = {"unequal n": (good.scores[0], replace(good.scores[1], n=199)), "alone": good.scores[:1]}.get(fault, good.scores)
+    scores = {"unequal n": (*good.scores[:-1], replace(good.scores[-1], n=199)), "alone": good.scores[:1]}.get(fault, good.scores)
     reports = {
         "no report": None,
-        "a baseline is missing": report_of(required=("base_rate", "garch_exceedance")),
+        "a baseline is missing": report_of(without="garch_exceedance"),
+        "asked for less": report_of(without="garch_exceedance", required=("base_rate",)),
         "no rows": BaselineReport("logistic", "sign 1d", 0, 200, tuple(replace(s, n=0) for s in good.scores), ()),
     }
     add(kept, 1.0, reports.get(fault, replace(good, scores=scores)))

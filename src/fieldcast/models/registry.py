@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -26,7 +26,7 @@ from sqlalchemy.orm import Session
 
 from fieldcast.ground import Clock, ConflictError, Halted, IntegrityError, InvalidInput, MissingData, utc, write_whole
 from fieldcast.ledger import AuditRecord, AuditTrail, Database, tables
-from fieldcast.models.baselines import BaselineReport
+from fieldcast.models.baselines import IMPLIED_BASELINES, REQUIRED_BASELINES, BaselineReport
 from fieldcast.models.contract import OddsModel
 from fieldcast.models.drift import TrainingSample
 from fieldcast.models.store import load_model, save_model
@@ -87,8 +87,12 @@ class ShadowScore:
     brier: float
 
 
-def require_equal_rows(report: Mapping[str, Any]) -> None:
+def require_equal_rows(report: Mapping[str, Any], *, required: Sequence[str] = ()) -> None:
     """Refuse a baseline report on which nothing may be promoted.
+
+    Parameters
+    ----------
+    required : baselines that have to be there, whatever the report itself was asked to hold
 
     Raises
     ------
@@ -96,8 +100,10 @@ def require_equal_rows(report: Mapping[str, Any]) -> None:
     """
     if not report or not report.get("scores"):
         raise Halted("expected the model beside its baselines, found no report; a model without its baselines is not promoted")
-    if report.get("missing"):
-        raise Halted(f"expected every required baseline beside the model, missing {', '.join(report['missing'])}")
+    given = {score["name"].split("[", 1)[0] for score in report["scores"]}
+    missing = dict.fromkeys([*report.get("missing", ()), *(name for name in required if name not in given)])
+    if missing:
+        raise Halted(f"expected every required baseline beside the model, missing {', '.join(missing)}")
     counts = {score["name"]: score["n"] for score in report["scores"]}
     if len(set(counts.values())) != 1 or report.get("n") not in counts.values() or not report["n"] > 0:
         raise Halted(f"expected model and baselines scored on the same rows, found n of {counts}")
@@ -239,7 +245,8 @@ class ModelRegistry:
         ConflictError : it is the active one already
         """
         found = self.get(name, version)
-        require_equal_rows(found.baselines)
+        absent = IMPLIED_BASELINES if found.simulated else ()  # a simulated market has no implied volatility
+        require_equal_rows(found.baselines, required=[one for one in REQUIRED_BASELINES if one not in absent])
         self.load(name, version)
         with self._database.begin("model-promote") as session:
             newest = self._active(session, name)

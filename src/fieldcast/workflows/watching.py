@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from sqlalchemy import select
+from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from fieldcast import __version__
@@ -235,9 +235,13 @@ def paper_rows(workspace: Workspace, name: str = WATCH) -> list[PaperRow]:
     """
     with workspace.ledger.read() as session:
         stored = _stored(session, name)
-        packets = {row.digest: _whole(session, row) for row in stored}
+        packets = _packets(session, name)
+    gone = [row for row in stored if (row.instrument, row.as_of, row.digest) not in packets]
+    if gone:
+        raise IntegrityError(f"expected packet {gone[0].digest} of {gone[0].instrument} in the ledger, found none")
     now = workspace.clock.now()
-    ends = {row.instrument: known_until(workspace, (row.instrument,), row.configuration_hash, now) or now for row in stored}
+    asked = {row.instrument: row.configuration_hash for row in stored}  # a watch goes by one experiment
+    ends = {instrument: known_until(workspace, (instrument,), chosen, now) or now for instrument, chosen in asked.items()}
     calendars = {instrument: load_instrument(workspace.ledger, instrument).calendar for instrument in ends}
     returns = {instrument: _returns(workspace, instrument, until) for instrument, until in ends.items()}
     found: list[PaperRow] = []
@@ -245,7 +249,7 @@ def paper_rows(workspace: Workspace, name: str = WATCH) -> list[PaperRow]:
         ret = returns[row.instrument].get(row.as_of)
         if ret is None and (ends[row.instrument] < now or now < _due(calendars[row.instrument], row.session) + PATIENCE):
             return [one for one in found if one.session < row.session]
-        found.append(_paper_row(row, packets[row.digest], float("nan") if ret is None else ret))
+        found.append(_paper_row(row, packets[row.instrument, row.as_of, row.digest], float("nan") if ret is None else ret))
     return found
 
 
@@ -334,13 +338,12 @@ def _stored(session: Session, name: str) -> list[tables.PaperPacket]:
     return list(session.scalars(select(t).where(t.watch == name).order_by(t.session, t.instrument)))
 
 
-def _whole(session: Session, row: tables.PaperPacket) -> ProjectionPacket:
-    t = tables.Packet
-    query = select(t).where(t.instrument == row.instrument, t.as_of == row.as_of, t.digest == row.digest)
-    found = session.scalars(query).one_or_none()
-    if found is None:
-        raise IntegrityError(f"expected packet {row.digest} of {row.instrument} in the ledger, found none")
-    return packet_of_row(found)
+def _packets(session: Session, name: str) -> dict[tuple[str, datetime, str], ProjectionPacket]:
+    """The packets of a watch, whole, by instrument, moment and digest."""
+    t, mine = tables.Packet, tables.PaperPacket
+    same = and_(t.instrument == mine.instrument, t.as_of == mine.as_of, t.digest == mine.digest)
+    rows = session.scalars(select(t).join(mine, same).where(mine.watch == name))
+    return {(row.instrument, row.as_of, row.digest): packet_of_row(row) for row in rows}
 
 
 def _returns(workspace: Workspace, instrument: str, until: datetime) -> dict[datetime, float]:

@@ -128,6 +128,11 @@ def test_window_maximum_and_correlation_are_their_loops() -> None:
             np.testing.assert_array_equal(found[t], x[low[t] : high[t]].max(axis=0))
         else:
             assert np.isnan(found[t]).all()
+    x[:40, 1] = np.nan      # not listed yet: no night is known, which is not a quiet one
+    found = window_max(x, low, high)
+    assert np.isnan(found[30, 1])
+    assert found[46, 1] == np.nanmax(x[36:42, 1])
+    x[:40, 1] = 0.0
     joint = correlation(x, common, 20)
     for t in (19, 50, 79):
         assert joint[t, 0] == pytest.approx(np.corrcoef(x[t - 19 : t + 1, 0], common[t - 19 : t + 1])[0, 1], rel=1e-9)

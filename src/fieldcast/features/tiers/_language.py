@@ -1,13 +1,15 @@
 """The vocabulary of formulas: what each word takes, how far back it looks, its unit and its bounds.
 
     leaf        O H L C V (open, high, low, close, volume), and the calendar: weekday, month, month_left, quarter_end
-    point       of one row: + - * /, comparisons (1 or 0; equal to nine digits is equal), log, sqrt, abs, sign, least, most, where, within, known
+    point       of one row: + - * /, comparisons (1 or 0), log, sqrt, abs, sign, least, most, where, within, known
     line        of the rows up to this one: lag, mean, std, max, rank, ema, rsi, …; the numbers behind the series are constants
 
-Whatever is not defined (a share of nothing, the logarithm of what is not positive) is NaN. Units are powers of a price and of a
-volume; a sum of unlike units is refused when a formula is read, so a formula whose unit is plain cannot move with the level of
-prices or of volumes. Memory is counted in rows: `rows` for a window, and for a recursion the rows until its seed is forgotten
-to 1e-6. A word that jumps (a rank, a comparison, a place in a range) lets a recursion be forgotten to 1e-12 instead.
+Whatever is not defined (a share of nothing, the logarithm of what is not positive) is NaN. To a comparison, what is equal to
+nine digits is equal: prices lie on ticks, and a tie must not depend on how their differences round. Units are powers of a
+price and of a volume; a sum of unlike units is refused when a formula is read, so a formula whose unit is plain cannot move
+with the level of prices or of volumes. Memory is counted in rows: `rows` for a window, and for a recursion the rows until its
+seed is forgotten to 1e-6. A word that jumps (a rank, a comparison, a place in a range) lets a recursion be forgotten to 1e-12
+instead.
 """
 
 from __future__ import annotations

@@ -167,27 +167,27 @@ def _reports(panel: Panel, variance: Floats, night: Floats, horizon: int, calend
     dates, _ = following(panel.session, horizon, calendar)
     out: dict[str, Floats] = {}
     found = []
-    filled = np.where(np.isfinite(size), size, 0.0)
     seen = np.arange(1, len(size) + 1)  # a quarter before a horizon that is longer than one lies ahead
     for back in QUARTERS:
         low = np.searchsorted(panel.session, dates[:, 0] - np.timedelta64(back + SLACK, "D"))
         high = np.searchsorted(panel.session, dates[:, -1] - np.timedelta64(back - SLACK, "D"), side="right")
-        found.append(window_max(filled, low, np.minimum(high, seen)))
+        found.append(window_max(size, low, np.minimum(high, seen)))
         out[f"report_{back}"] = found[-1]
     stacked = np.stack(found)
     out["report_mean"], out["report_least"] = stacked.mean(axis=0), np.sort(stacked, axis=0)[1]  # the second least
     days = panel.session.astype(np.int64).astype(np.float64)[:, None]
-    last = np.maximum.accumulate(np.where(filled >= JUMP, days, -np.inf), axis=0)
+    last = np.maximum.accumulate(np.where(size >= JUMP, days, -np.inf), axis=0)
     out["since_jump"] = np.minimum(days - last, LONGEST)
     return out
 
 
 def window_max(values: Floats, low: npt.NDArray[np.intp], high: npt.NDArray[np.intp]) -> Floats:
-    """Maximum of rows low..high-1 for every row, (T, N); NaN where the window is empty or begins before the data."""
+    """Maximum of the known values of rows low..high-1 for every row, (T, N); NaN where none is known, the window is empty or it
+    begins before the data."""
     out = np.full(values.shape, np.nan)
     for row, (a, b) in enumerate(zip(low.tolist(), high.tolist(), strict=True)):
         if a > 0 and b > a:
-            out[row] = values[a:b].max(axis=0)
+            out[row] = np.fmax.reduce(values[a:b], axis=0)
     return out
 
 
