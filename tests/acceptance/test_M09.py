@@ -268,10 +268,10 @@ def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
         "    RunLog(Path(sys.argv[1])).record(one)\n"
     )
     path = tmp_path / "runs.jsonl"
-    children = [subprocess.Popen([sys.executable, "-c", program, str(path), str(n)]) for n in range(3)]
-    assert [child.wait() for child in children] == [0, 0, 0]
+    children = [subprocess.Popen([sys.executable, "-c", program, str(path), str(n)]) for n in range(2)]
+    assert [child.wait() for child in children] == [0, 0]
     found = RunLog(path).report()
-    assert len({run["name"] for run in found.runs}) == len(found.runs) == 60
+    assert len({run["name"] for run in found.runs}) == len(found.runs) == 40
 
 
 def test_an_empty_log_is_an_empty_report_and_figures_have_to_be_finite(tmp_path: Path) -> None:
