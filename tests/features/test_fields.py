@@ -46,7 +46,7 @@ def test_the_blocks_follow_the_field_registry_and_no_list() -> None:
     price = replace(new, name="events.price", unit="price", level=True)
     (column,) = model_columns((new, price))
     assert (column.name, column.block, column.warmup) == ("events.sessions_to_holiday", "fields.events", 3)
-    assert features.groups() == {"fields": tuple(dict.fromkeys(f"fields.{FIELD_REGISTRY[name].block}" for name in NAMES))}
+    assert features.groups()["fields"] == tuple(dict.fromkeys(f"fields.{FIELD_REGISTRY[name].block}" for name in NAMES))
     parts = [features.columns([block]) for block in features.groups()["fields"]]
     assert tuple(name for part in parts for name in part) == NAMES
     assert all(name.startswith("regime.") for name in features.columns(["fields.regime"]))
