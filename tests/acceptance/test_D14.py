@@ -255,6 +255,7 @@ def command(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*line, "--as-of", AS_OF.isoformat(), "--json"], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_the_command_exits_0_on_225_of_225_and_1_when_one_row_is_removed(rows: dict[str, pl.DataFrame], tmp_path: Path) -> None:
     for name, gone in (("whole", 0), ("short", 1)):
         with open_workspace(tmp_path / name) as workspace:

@@ -132,6 +132,7 @@ def test_a_planted_key_fails_the_scan_and_is_not_shown(checkout: Path, kind: str
     assert secret not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_this_checkout_holds_no_secret() -> None:
     if not (ROOT / ".git").exists():
         pytest.skip("no git checkout: there is no list of files that are to be committed")

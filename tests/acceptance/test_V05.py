@@ -149,6 +149,7 @@ def test_the_only_engine_is_judged_against_the_base_rate(base: tuple[Prepared, E
         ablate_prepared(prepared, base[1], {"none": ("other",)})
 
 
+@pytest.mark.slow
 def test_the_verb_drops_each_block_of_an_experiment_and_records_it(tmp_path: Path) -> None:
     (tmp_path / "two.toml").write_text(SMALL.replace('["volatility"]', '["volatility", "fields.liquidity"]'))
     experiment = load_experiment(tmp_path / "two.toml")

@@ -180,6 +180,7 @@ def test_the_schema_lists_141_names_in_five_groups() -> None:
     assert sum(GROUPS.values()) == 141
 
 
+@pytest.mark.slow
 def test_no_column_is_constant_on_the_demo_data_set(tables: Tables, maps: list[FieldMap]) -> None:
     matrix = engine_matrix(maps, tables["bars"])
     assert matrix.height == len(maps) == 27
@@ -196,6 +197,7 @@ def test_no_column_is_constant_on_the_demo_data_set(tables: Tables, maps: list[F
         assert set(why) == {name for name in NAMES if row[name] is None}
 
 
+@pytest.mark.slow
 def test_what_has_no_chain_no_book_or_no_text_is_null_with_its_reason_and_never_zero(
     tables: Tables, maps: list[FieldMap], moments: list[datetime]
 ) -> None:
@@ -219,6 +221,7 @@ def test_what_has_no_chain_no_book_or_no_text_is_null_with_its_reason_and_never_
         assert [row[name] for name in kept] == [whole[name] for name in kept], left_out
 
 
+@pytest.mark.slow
 def test_a_row_is_the_same_on_tables_cut_at_its_moment(tables: Tables, maps: list[FieldMap], moments: list[datetime]) -> None:
     matrix = engine_matrix(maps, tables["bars"])
     for index in (3, 17):
@@ -227,6 +230,7 @@ def test_a_row_is_the_same_on_tables_cut_at_its_moment(tables: Tables, maps: lis
         assert again.equals(matrix[index])
 
 
+@pytest.mark.slow
 def test_no_column_moves_with_the_price_level(tables: Tables, maps: list[FieldMap], moments: list[datetime]) -> None:
     """A split by four: prices a quarter, units four times as many. What is in dollars or units would move."""
     prices = ("open", "high", "low", "close")
