@@ -252,6 +252,11 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, subprocess.Comple
     _labelled_sentences(folder / "phrases.txt")
     demo = (ROOT / "src" / "fieldcast" / "workflows" / "demo.toml").read_text(encoding="utf-8")
     (folder / "second.toml").write_text(re.sub(r"^l2 = .*$", "l2 = 3.0", demo, count=1, flags=re.MULTILINE), encoding="utf-8")
+    guide = (ROOT / "docs" / "how-to" / "train-and-tune.md").read_text(encoding="utf-8")
+    plan, search = re.findall(r"^```toml\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)
+    (folder / "plan.toml").write_text(plan, encoding="utf-8")
+    one_task = re.sub(r'^\[\[tasks\]\]\nkind = "direction".*?\n\n', "", plan, flags=re.MULTILINE | re.DOTALL)
+    (folder / "search.toml").write_text(one_task + search, encoding="utf-8")
     shutil.copy(ROOT / "examples" / "my_features.py", folder)
     _panel(folder / "panel.csv")
     return {line: _run([FIELDCAST, *shlex.split(line)[1:]], folder) for line in DOCUMENTED}
