@@ -11,7 +11,7 @@ ONE_THREAD  := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 POLARS
 
 help:
 	@echo "make demo       install the core and watch Fieldcast do its whole job, offline"
-	@echo "make test       install the development tools and run the fast tests (under 5 minutes)"
+	@echo "make test       install the development tools and run the fast tests (about 5 minutes; the first run compiles kernels)"
 	@echo "make check      lint, types, import contracts, security and secret scan"
 	@echo "make slow       the slow tests, those on real data and those that need a database server"
 	@echo "make browser    the tests that need Chromium"

@@ -6,6 +6,7 @@ import errno
 import os
 import random
 import subprocess
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -49,15 +50,17 @@ def test_a_disk_that_fills_at_any_byte_leaves_the_old_data_whole(tmp_path, monke
     old = pl.concat([minutes("X:A", 400), minutes("X:BB", 900)])
     new = pl.concat([minutes("X:A", 2000), minutes("X:CCC", 1500)])
     written = [0, 0]     # so far, and where the disk ends
+    one = threading.Lock()      # files are written by several threads; a disk's bytes are counted once
 
     def write_some(file: object, data: bytes) -> None:
-        room = written[1] - written[0]
-        if len(data) > room:
-            write(file, data[: max(room, 0)])
-            written[0] = written[1]
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        write(file, data)
-        written[0] += len(data)
+        with one:
+            room = written[1] - written[0]
+            if len(data) > room:
+                write(file, data[: max(room, 0)])
+                written[0] = written[1]
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            write(file, data)
+            written[0] += len(data)
 
     with open_database(f"sqlite:///{tmp_path / 'twin.db'}", None) as db:
         twin = ParquetStore(tmp_path / "twin", db, ManualClock(FETCHED))
