@@ -57,7 +57,7 @@ class Market:
         )
         self.questions = {
             "event": question,
-            "sign": replace(question, label="sign", y=sign["y"].cast(float).to_numpy()[FIRST:]),
+            "sign": replace(question, label="sign", threshold=None, y=sign["y"].cast(float).to_numpy()[FIRST:]),
         }
         walking = WalkForward(initial=INITIAL, test=TEST, step=TEST, embargo=2)
         self.folds = list(walking.split(self.decision, self.label_end))

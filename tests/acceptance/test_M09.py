@@ -279,7 +279,7 @@ def test_an_empty_log_is_an_empty_report_and_figures_have_to_be_finite(tmp_path:
     with pytest.raises(InvalidInput, match="finite"):
         record(metrics={"auc": float("nan")})
     with pytest.raises(InvalidInput, match="MLflow"):
-        MlflowTracker("file:///tmp/x")
+        MlflowTracker("file:///x")
 
 
 EXPERIMENT = """

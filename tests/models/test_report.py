@@ -59,7 +59,11 @@ def test_baselines_speak_on_test_rows_alone_and_those_of_implied_volatility_only
 
 def test_the_text_says_what_is_forecast() -> None:
     assert question().text == "high reaches +2 % in 2 sessions"
-    assert question(label="sign", horizon=1).text == "close rises in 1 session"
+    assert question(label="sign", threshold=None, horizon=1).text == "close rises in 1 session"
+    with pytest.raises(InvalidInput, match="threshold"):
+        question(label="sign")
+    with pytest.raises(InvalidInput, match="threshold"):
+        question(threshold=None)
 
 
 def test_refusals() -> None:

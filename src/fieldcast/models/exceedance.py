@@ -118,7 +118,7 @@ def strong_anchor(
     *,
     first: int,
     horizon: int = 1,
-    threshold: float = 0.01,
+    threshold: float | None = 0.01,
     refit: int = 21,
 ) -> StrongAnchor:
     """The strong volatility anchor at rows `first` to n-1.
@@ -128,6 +128,7 @@ def strong_anchor(
     variance, ret : (n,) daily variances and log returns, as in `LogHar`
     implied_percent : (n,) implied volatility known at each row, percent a year; NaN where unknown
     first : row of the first forecast; later where implied volatility was not yet known on half a year of rows
+    threshold : of the event; None = no event is asked about, and its odds are NaN
 
     Returns
     -------
@@ -145,7 +146,8 @@ def strong_anchor(
         path = LogHar().path(v, ret, first=begin, horizon=horizon, refit=refit, extra=np.log(implied))
         sigma[begin:] = path.sigma[begin:]
     drift = np.where(np.isfinite(sigma), running_drift(ret, horizon), np.nan)
-    return StrongAnchor(sigma, drift, barrier_odds(sigma, threshold, drift), sign_odds(sigma, drift), begin)
+    event = np.full(len(v), np.nan) if threshold is None else barrier_odds(sigma, threshold, drift)
+    return StrongAnchor(sigma, drift, event, sign_odds(sigma, drift), begin)
 
 
 def _moments(sigma: ArrayLike, drift: ArrayLike) -> tuple[Floats, Floats]:

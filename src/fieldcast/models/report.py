@@ -48,7 +48,8 @@ class Question:
     Parameters
     ----------
     label : `event` (the high reaches +threshold) or `sign` (the return is above 0)
-    horizon, threshold : sessions; of the event
+    horizon : sessions
+    threshold : of the event; None of the sign
     features : (n, p) the model's own columns, NaN where not known
     y : (n,) 1, 0, or NaN where not known
     variance, ret : (n,) daily variances and log returns up to each row, see `log_har`
@@ -57,21 +58,25 @@ class Question:
 
     label: Literal["event", "sign"]
     horizon: int
-    threshold: float
+    threshold: float | None
     features: Floats
     y: Floats
     variance: Floats
     ret: Floats
     implied_percent: Floats | None = None
 
+    def __post_init__(self) -> None:
+        if (self.label == "event") != (self.threshold is not None):
+            raise InvalidInput(f"expected a threshold for an event and for nothing else, found {self.threshold} for {self.label}")
+
     @property
     def text(self) -> str:
         over = f"in {self.horizon} session{'s' if self.horizon > 1 else ''}"
-        return f"high reaches +{100 * self.threshold:g} % {over}" if self.label == "event" else f"close rises {over}"
+        return f"close rises {over}" if self.threshold is None else f"high reaches +{100 * self.threshold:g} % {over}"
 
     def odds(self, sigma: Floats, drift: Floats) -> Floats:
         """Odds of this question from a volatility over the horizon. Of the event without drift: a day's is not felt."""
-        return barrier_odds(sigma, self.threshold) if self.label == "event" else sign_odds(sigma, drift)
+        return sign_odds(sigma, drift) if self.threshold is None else barrier_odds(sigma, self.threshold)
 
 
 def model_report(model: str, odds: ArrayLike, question: Question, folds: Sequence[Fold], *, seed: int = 0) -> BaselineReport:

@@ -368,8 +368,8 @@ def _record(
         horizon=1,
         span_start=returns.sessions[0].item(),
         span_end=returns.sessions[-1].item(),
-        metric="net_sharpe",
-        estimate=0.0 if moments is None else moments.sharpe,
+        metric="net_mean" if moments is None else "net_sharpe",     # what does not vary has no Sharpe ratio
+        estimate=float(net.mean()) if moments is None else moments.sharpe,
         n=net.size,
         dates=returns.sessions,
         series=net,

@@ -200,7 +200,7 @@ def _baselines(
     question = Question(
         label=LABEL,
         horizon=HORIZON,
-        threshold=experiment.labels.event_threshold,
+        threshold=None,
         features=prepared.features(),
         y=y,
         variance=daily_variance(prepared.bars)["variance"].to_numpy().astype(np.float64),

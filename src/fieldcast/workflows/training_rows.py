@@ -59,7 +59,7 @@ class TrainingRows:
         return Question(
             label="event" if task.kind == "event" else "sign",
             horizon=task.horizon,
-            threshold=task.threshold or 0.01,
+            threshold=task.threshold,
             features=self.features,
             y=self.targets[task.name],
             variance=self.variance,

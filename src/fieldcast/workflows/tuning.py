@@ -312,7 +312,7 @@ def _library() -> Any:
     try:
         optuna = import_module("optuna")
     except ImportError:
-        raise ConfigError("expected optuna for a search, found it is not installed: pip install 'fieldcast[tune]'") from None
+        raise ConfigError("expected optuna, which comes with fieldcast, found none; install fieldcast anew") from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
 

@@ -159,11 +159,9 @@ class FileRunner:
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        try:
+        with contextlib.suppress(ValueError, OSError):  # `close` shuts the pipe; whoever waits gets None, and a typed fault of it
             while (message := _child.receive(cast(BinaryIO, self._process.stdout))) is not None:
                 self._answers.put(message)
-        except (ValueError, OSError):  # the pipe was closed while this thread waited on it: `close` does that
-            pass
         self._answers.put(None)
 
     def _answer(self, what: str, limit: float) -> tuple[dict[str, Any], dict[str, Any]]:
