@@ -25,7 +25,6 @@ from fieldcast.ground import load_settings
 from fieldcast.validation import LedgerTrialLog
 from fieldcast.workflows import open_workspace, tune
 
-pytest.importorskip("optuna", reason="the extra tune is not installed")
 pytestmark = pytest.mark.feature("M10")
 OPEN_PARTS: tuple[str, ...] = ()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
-import pytest
 from rich.console import Console
 
 PLANTED = "SIM:PLANTED"
@@ -39,7 +38,6 @@ leaves = { low = 2, high = 9 }
 
 
 def test_train_odds_and_tune_print_what_they_did(run, home, tmp_path) -> None:
-    pytest.importorskip("optuna", reason="the extra tune is not installed")
     (tmp_path / "plan.toml").write_text(PLAN)
     (tmp_path / "search.toml").write_text(PLAN + SEARCH)
     trained = run("train", "odds", "plan.toml", PLANTED, "--home", home, "--json").json

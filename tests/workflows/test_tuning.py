@@ -22,7 +22,6 @@ from fieldcast.workflows.training_plan import load_plan
 from fieldcast.workflows.training_rows import training_rows
 from fieldcast.workflows.tuning_plan import TuningPlan
 
-
 PLANTED = "SIM:PLANTED"
 
 
