@@ -408,7 +408,7 @@ def test_verify_beside_a_writer_sees_one_moment_of_the_index(parquet, db, monkey
     start = datetime(2023, 1, 3, 15, tzinfo=UTC)
     other = ParquetStore(parquet.data_dir, db, ManualClock(FETCHED))
     parquet.append(bars("X:A", start, 3), delivery())
-    met, whole = [], Index._whole
+    met, between = [], Index._lineages     # asked for after the spans and before the files
 
     def meanwhile(self: Index, *given: object) -> object:
         if not met:
@@ -416,9 +416,9 @@ def test_verify_beside_a_writer_sees_one_moment_of_the_index(parquet, db, monkey
             writer = threading.Thread(target=lambda: other.append(bars("X:B", start, 3), delivery()))
             writer.start()
             writer.join()
-        return whole(self, *given)
+        return between(self, *given)
 
-    monkeypatch.setattr(Index, "_whole", meanwhile)
+    monkeypatch.setattr(Index, "_lineages", meanwhile)
     assert parquet.verify().ok
     assert met
 

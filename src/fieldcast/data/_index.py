@@ -138,11 +138,15 @@ class Index:
     def sealed(self) -> tuple[dict[str, StoredFile], dict[str, str]]:
         """Every file that counts, and the hash over its entry that was written with it, of one moment; by path."""
         with self._db.read() as session:
-            seals = {row.path: row.entry_sha256 for row in session.execute(select(StoreFile.path, StoreFile.entry_sha256))}
-            return {file.path: file for file in self._whole(session)}, seals
+            found = list(self._sealed(session))
+        return {file.path: file for file, _ in found}, {file.path: seal for file, seal in found}
 
     def _whole(self, session: Session, *conditions: Any) -> Iterator[StoredFile]:
         """Files with their spans and deliveries; `conditions` : on files and on spans, or none."""
+        return (file for file, _ in self._sealed(session, *conditions))
+
+    def _sealed(self, session: Session, *conditions: Any) -> Iterator[tuple[StoredFile, str]]:
+        """As `_whole`, each with the hash over its entry that was written with it."""
         of_file, of_span = conditions or (True, True)
         columns = (StoreSpan.unit, StoreSpan.instrument, StoreSpan.rows, StoreSpan.first_us, StoreSpan.last_us)
         spans: dict[str, dict[str, Span]] = {}
@@ -152,9 +156,9 @@ class Index:
             ids = split.setdefault(text, tuple(text.split(",")))
             spans.setdefault(unit, {})[instrument] = Span(rows, first, last, ids)
         lineages = self._lineages(session, {id for ids in split.values() for id in ids})
-        for row in session.scalars(select(StoreFile).where(of_file)):
+        for row in session.execute(select(StoreFile.__table__).where(of_file)):     # plain rows: entities take longer
             held = spans.get(row.unit, {})
-            yield StoredFile(
+            file = StoredFile(
                 path=row.path,
                 unit=Unit(row.table, row.dataset, row.instrument, row.period),
                 generation=row.generation,
@@ -168,6 +172,7 @@ class Index:
                 spans=held,
                 deliveries={id: lineages[id] for ids in {span.deliveries for span in held.values()} for id in ids},
             )
+            yield file, row.entry_sha256
 
     def lineages(self, ids: Iterable[str]) -> dict[str, Lineage]:
         """Deliveries by id."""

@@ -33,6 +33,7 @@ POSSIBLE = (datetime(1700, 1, 1, tzinfo=UTC), datetime(2500, 1, 1, tzinfo=UTC))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {  # table → column → what may stand there
     "trades": {"side": ("buy", "sell")},
+    "option_trades": {"side": ("buy", "sell"), "right": ("call", "put")},
     "depth": {"side": ("bid", "ask")},
     "chains": {"right": ("call", "put")},
     "actions": {"action": ("split", "dividend")},

@@ -21,7 +21,8 @@ from fieldcast.market import BARS, PRICES, Instrument, Kind, add_reason, conform
 
 RANGE_TOLERANCE = 1e-6  # relative; adjusted prices carry float noise
 LARGE_MOVE = {
-    Kind.EQUITY: 0.15, Kind.ETF: 0.10, Kind.INDEX: 0.10, Kind.FX: 0.05, Kind.CRYPTO: 0.25, Kind.FUTURE: 0.15, Kind.RATE: 0.5,
+    Kind.EQUITY: 0.15, Kind.ETF: 0.10, Kind.INDEX: 0.10, Kind.FX: 0.05, Kind.CRYPTO: 0.25, Kind.FUTURE: 0.15, Kind.OPTION: 1.0,
+    Kind.RATE: 0.5,
 }
 LARGE_MOVE_SIGMAS = 10.0  # of the robust volatility of the 63 sessions before
 ROBUST_WINDOW = 63

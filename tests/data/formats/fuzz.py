@@ -33,7 +33,7 @@ from fieldcast.market import TABLES
 
 HERE = Path(__file__).parent
 USUAL_NOW = datetime(2026, 11, 1, tzinfo=UTC)
-OPTIONAL = {"databento-mbo": "databento_dbn"}  # formats whose library is an extra
+OPTIONAL = {"databento-mbo": "databento_dbn", "databento-option-prints": "databento_dbn"}  # formats whose library is an extra
 
 
 @dataclass(frozen=True)

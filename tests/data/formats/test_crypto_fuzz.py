@@ -403,5 +403,5 @@ def test_a_damaged_file_ends_in_a_typed_refusal_or_quarantine(case, tmp_path):
 def test_every_format_of_these_vendors_is_fuzzed():
     vendors = ("binance", "bitfinex", "bybit", "tiingo-crypto", "metatrader", "backtestingpy", "fxcm", "funding-lean", "truefx",
                "histdata", "hyperliquid", "tardis", "nautilus", "databento", "oanda")
-    optional = set() if HAS_DATABENTO else {"databento-mbo"}
+    optional = {"databento-option-prints"} | (set() if HAS_DATABENTO else {"databento-mbo"})     # prints: test_option_prints_fuzz
     assert {name for name in FORMATS if name.startswith(vendors)} - optional == {case.format for case in CASES}

@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 
 from fieldcast.data import MemoryStore
+from fieldcast.data._reading import table_from
 from fieldcast.data.formats import FORMATS, Options
 from fieldcast.data.importing import import_source
 from fieldcast.ground import InvalidInput
@@ -398,3 +399,21 @@ def test_every_format_of_these_vendors_is_fuzzed():
     )
     mine = {name for name in FORMATS if name.startswith(vendors)}
     assert mine <= {case.format for case in CASES}
+
+
+def test_no_damaged_parquet_file_ends_the_process() -> None:
+    """3,000 files with bytes changed or cut off: each is read or refused by name (the reader of polars aborted at some)."""
+    whole = _finra_parquet()
+    draws = random.Random(1)
+    refused = 0
+    for _ in range(3000):
+        damaged = bytearray(whole)
+        for _ in range(draws.choice([1, 1, 2, 5, 20])):
+            damaged[draws.randrange(len(damaged))] = draws.randrange(256)
+        if draws.random() < 0.1:
+            del damaged[draws.randrange(len(damaged)) :]
+        try:
+            table_from(bytes(damaged), "finra.parquet")
+        except InvalidInput as error:
+            refused += "finra.parquet" in str(error)
+    assert 1500 < refused < 2900

@@ -9,7 +9,7 @@ that the feed has lost something; it carries the reason `book_gap`. Source: data
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,22 +34,17 @@ RECORD = np.dtype(
 _MBO, _WORDS = 160, RECORD.itemsize // 4
 _LAST, _SNAPSHOT, _BAD_BOOK = 128, 32, 4
 _PRICES_IN_ONE, _NO_PRICE, _NO_TIME = 1e9, 2**63 - 1, 2**63
-_ZSTD = b"\x28\xb5\x2f\xfd"
+ZSTD = b"\x28\xb5\x2f\xfd"
 _RECORDS = 150_000      # in a part
+PRINT_CODES = {4: "trades", 17: "tcbbo"}   # number in the header → schema
 _LARGEST_HEADER = 64 << 20
 _KEPT = ("instrument_id", "ts_event", "order_id", "size", "flags", "ts_recv", "sequence")
 _BOOK_ACTIONS = {"A": "add", "C": "cancel", "M": "modify"}
 
 
 def _read(source: Source, options: Options) -> Iterator[Parsed]:
-    blocks = _Bytes(source)
-    start = blocks.take(8)
-    if start[:3] != b"DBN" or len(start) < 8:
-        raise InvalidInput(f"expected {source.name} to begin with DBN, found {start[:3]!r}")
-    length = int.from_bytes(start[4:8], "little")
-    if length > _LARGEST_HEADER:
-        raise InvalidInput(f"expected a header of at most 64 MiB in {source.name}, found {length} bytes")
-    header = _header(start + blocks.take(length), source.name)
+    blocks = Unfolded(source)
+    header = header_of(blocks, source.name, ("mbo",))
     symbols = _Symbols(header, options, source.name)
     places, held = Places(), pl.DataFrame()
     while raw := blocks.take(RECORD.itemsize * _RECORDS):
@@ -60,7 +55,7 @@ def _read(source: Source, options: Options) -> Iterator[Parsed]:
         yield from _part(held.with_columns(event=pl.int_range(pl.len())), symbols, places)
 
 
-class _Bytes:
+class Unfolded:
     """The unfolded bytes of a file, taken in pieces of the size that is asked for."""
 
     def __init__(self, source: Source) -> None:
@@ -69,7 +64,7 @@ class _Bytes:
         self._rest = b""
 
     def _unfolded(self, source: Source) -> Iterator[bytes]:
-        if source.sample().head[:4] != _ZSTD:
+        if source.sample().head[:4] != ZSTD:
             yield from source.blocks()
             return
         import pyarrow
@@ -92,18 +87,48 @@ class _Bytes:
         return together[:size]
 
 
-def _header(raw: bytes, name: str) -> databento_dbn.Metadata:
+def header_of(blocks: Unfolded, name: str, schemas: Sequence[str]) -> databento_dbn.Metadata:
+    """The header of a file, which holds records of one of `schemas`; the records come next.
+
+    Raises
+    ------
+    InvalidInput : it is no DBN file, or holds records of another schema
+    ConfigError : Databento's library is not there
+    """
+    start = blocks.take(8)
+    if start[:3] != b"DBN" or len(start) < 8:
+        raise InvalidInput(f"expected {name} to begin with DBN, found {start[:3]!r}")
+    length = int.from_bytes(start[4:8], "little")
+    if length > _LARGEST_HEADER:
+        raise InvalidInput(f"expected a header of at most 64 MiB in {name}, found {length} bytes")
     try:
         import databento_dbn
     except ImportError:
         raise ConfigError("expected Databento's library for .dbn files, found none; pip install 'fieldcast[databento]'") from None
     try:
-        header = databento_dbn.Metadata.decode(raw)
+        header = databento_dbn.Metadata.decode(start + blocks.take(length))
     except (databento_dbn.DBNError, ValueError, OverflowError) as error:
         raise InvalidInput(f"expected a DBN header in {name}, found: {error}; fetch it again") from None
-    if str(header.schema) != "mbo":
-        raise InvalidInput(f"expected orders (schema mbo) in {name}, found schema {header.schema}")
+    if str(header.schema) not in schemas:
+        raise InvalidInput(f"expected records of schema {' or '.join(schemas)} in {name}, found schema {header.schema}")
     return header
+
+
+def schema_code(sample: Sample) -> int | None:
+    """The number of the schema in a DBN file's header; none where it is no DBN file.
+
+    Source: databento.com/docs, "Databento Binary Encoding", metadata: dataset at byte 8, schema at byte 24.
+    """
+    start = sample.head[:26]
+    if start[:4] == ZSTD:
+        import pyarrow
+
+        try:
+            with pyarrow.OSFile(str(sample.path)) as file, pyarrow.CompressedInputStream(file, "zstd") as stream:
+                start = stream.read(26)
+        except (OSError, pyarrow.ArrowException):
+            return None
+    return int.from_bytes(start[24:26], "little") if start[:3] == b"DBN" and len(start) == 26 else None
 
 
 class _Symbols:
@@ -232,7 +257,9 @@ def _trades(frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def _is_dbn(sample: Sample) -> bool:
-    return sample.head.startswith(b"DBN") or (sample.head[:4] == _ZSTD and ".dbn" in sample.name)
+    if schema_code(sample) in PRINT_CODES:
+        return False
+    return sample.head.startswith(b"DBN") or (sample.head[:4] == ZSTD and ".dbn" in sample.name)
 
 
 FORMATS = (

@@ -82,8 +82,12 @@ def _read_parquet(table: str, columns: dict[str, str], convert: Convert, source:
                 )
                 rows = pl.int_range(first, first + frame.height, dtype=pl.Int64, eager=True)
                 first += frame.height
+                micros = frame["timestamp"].cast(pl.Int64)      # polars panics over the words of a date that no calendar has
+                frame = frame.with_columns(pl.when(micros.is_between(*_EVER)).then("timestamp").alias("timestamp"))
+                said = pl.coalesce(pl.col("timestamp").cast(pl.String), micros.cast(pl.String)).alias("timestamp")
                 frame = frame.with_columns(
-                    rows.alias("row"), pl.concat_str(pl.all().cast(pl.String), separator=",", ignore_nulls=True).alias("text"),
+                    rows.alias("row"),
+                    pl.concat_str(said, pl.exclude("timestamp").cast(pl.String), separator=",", ignore_nulls=True).alias("text"),
                     pl.col("timestamp").dt.replace_time_zone("UTC").cast(STAMP).alias("ts"), instrument=pl.lit(instrument.id),
                 )
                 yield from tick_part(table, convert(frame), frame.clear(), (instrument,), places, ("ts",))
@@ -91,6 +95,7 @@ def _read_parquet(table: str, columns: dict[str, str], convert: Convert, source:
         raise InvalidInput(f"expected {table} of Binance in {source.name}, found: {str(error)[:200]}") from None
 
 
+_EVER = (-62_135_596_800_000_000, 253_402_300_799_999_999)       # microseconds: years 1 to 9999
 _QUOTES = {"timestamp": "timestamp[us]", "bid": "double", "ask": "double", "bid_size": "double", "ask_size": "double"}
 _TRADES = {"timestamp": "timestamp[us]", "trade_id": "int64", "price": "double", "quantity": "double", "buyer_maker": "string"}
 
