@@ -111,6 +111,11 @@ def to_cent(amount: Decimal) -> Decimal:
     return amount.quantize(CENT, rounding=ROUND_CEILING, context=_WIDE)
 
 
+def round_up(amount: Decimal, step: Decimal) -> Decimal:
+    """`amount` in steps of `step`, rounded up."""
+    return _to_step(amount, step, ROUND_CEILING)
+
+
 def fill_value(price: Decimal, quantity: Decimal, multiplier: Decimal) -> Decimal:
     """price * quantity * multiplier in the instrument's currency, exact."""
     return exact_product(price, quantity, multiplier)

@@ -1,0 +1,102 @@
+"""Section 31 and Trading Activity Fee: what the SEC and FINRA take of each sale of a US equity, by day.
+
+Only spans whose rate a notice of the regulator (or a broker who passes it on) states are on record; a day between them is not
+known and is refused. Both are charged to members and passed on by nearly every broker.
+
+    section 31        dollars for each dollar sold
+    activity fee      dollars a share sold, and the most for one trade
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from fieldcast.ground import MissingData
+
+
+@dataclass(frozen=True, slots=True)
+class RegulatoryRate:
+    """A rate and the days, both included, on which it is known to have held."""
+
+    first: date
+    last: date
+    rate: Decimal
+    most: Decimal | None
+    source: str
+
+
+SECTION_31 = (
+    RegulatoryRate(
+        date(2014, 3, 18), date(2014, 9, 30), Decimal("0.0000221"), None,
+        "FINRA Information Notice 3/3/14: 22.10 a million from 2014-03-18 until 2014-09-30 or later",
+    ),
+    RegulatoryRate(
+        date(2016, 2, 25), date(2016, 9, 30), Decimal("0.0000218"), None,
+        "FINRA Information Notice 3/15/16: stays at 21.80 a million until 2016-09-30 or later",
+    ),
+    RegulatoryRate(
+        date(2020, 2, 18), date(2021, 2, 24), Decimal("0.0000221"), None,
+        "FINRA Information Notices 2/3/20 and 2/16/21: 22.10 a million from 2020-02-18 to 2021-02-24",
+    ),
+    RegulatoryRate(
+        date(2021, 2, 25), date(2021, 9, 30), Decimal("0.0000051"), None,
+        "FINRA Information Notice 2/16/21: 5.10 a million from 2021-02-25, for fiscal year 2021",
+    ),
+    RegulatoryRate(
+        date(2024, 11, 1), date(2025, 5, 13), Decimal("0.0000278"), None,
+        "FINRA Information Notice 4/24/25: 27.80 a million until 2025-05-13; interactivebrokers.co.uk and tradestation.com, "
+        "pages that name the CAT fee of November 2024",
+    ),
+    RegulatoryRate(
+        date(2025, 5, 14), date(2026, 3, 3), Decimal(0), None,
+        "FINRA Information Notice 4/24/25: 0.00 a million from 2025-05-14; the next order is of 2026-02-27, published 2026-03-04 "
+        "(91 FR 10643)",
+    ),
+)  # fmt: skip
+"""Known spans; where a notice says `or later`, the span ends with the day that is certain."""
+
+ACTIVITY_FEE = (
+    RegulatoryRate(
+        date(2011, 7, 1), date(2012, 2, 29), Decimal("0.000090"), Decimal("4.50"),
+        "FINRA Regulatory Notices 11-27 and 12-06: from 2011-07-01 to the increase of 2012-03-01",
+    ),
+    RegulatoryRate(
+        date(2024, 11, 1), date(2025, 12, 31), Decimal("0.000166"), Decimal("8.30"),
+        "alpaca.markets/support/regulatory-fees and tradestation.com, both before and after 2025-05-14; the next change is that "
+        "of 2026 (SR-FINRA-2024-019, 89 FR 93709)",
+    ),
+)  # fmt: skip
+
+
+def section_31_rate(day: date) -> Decimal:
+    """Dollars for each dollar of a sale on that day.
+
+    Raises
+    ------
+    MissingData : the rate of that day is not on record
+    """
+    return _on(day, SECTION_31, "section 31 fee").rate
+
+
+def trading_activity_fee(day: date) -> tuple[Decimal, Decimal | None]:
+    """Dollars a share sold on that day, and the most for one trade.
+
+    Raises
+    ------
+    MissingData : the rate of that day is not on record
+    """
+    found = _on(day, ACTIVITY_FEE, "trading activity fee")
+    return found.rate, found.most
+
+
+def _on(day: date, known: tuple[RegulatoryRate, ...], what: str) -> RegulatoryRate:
+    for one in known:
+        if one.first <= day <= one.last:
+            return one
+    spans = ", ".join(f"{one.first} to {one.last}" for one in known)
+    raise MissingData(
+        f"expected a day with a {what} on record ({spans}), found {day}; give the rates yourself "
+        "(section_31=, activity_per_unit=, activity_maximum= of FeeSchedule), or leave them out with without_regulatory()"
+    )

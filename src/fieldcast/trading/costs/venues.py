@@ -1,0 +1,116 @@
+"""Fee schedules of venues, each as the venue itself published it, with the page and the time of it.
+
+Fees change, and depend on the account's tier: each preset is the lowest tier of a plan, at the time that it names, and a
+run whose days lie elsewhere uses it as an assumption. `note` says what a preset leaves out. A venue whose own page could not be
+seen has no preset: Tradier is one; write a `FeeSchedule` from your agreement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from types import MappingProxyType
+
+from fieldcast.ground import MissingData
+from fieldcast.trading.costs.fees import FeeSchedule
+
+_IBKR = "https://www.interactivebrokers.co.uk/en/pricing/commissions-stocks.php?re=amer"
+_IBKR_TIME = "between 2024-11 and 2025-05 (by the section 31 and CAT fees that it lists)"
+_COIN = Decimal("0.00000001")
+
+_ALL = (
+    FeeSchedule(
+        "alpaca",
+        section_31=Decimal(0),
+        activity_per_unit=Decimal("0.000166"),
+        activity_maximum=Decimal("8.30"),
+        passed_per_unit=Decimal("0.0000265"),
+        source="https://alpaca.markets/support/regulatory-fees, https://alpaca.markets/support/commission-clearing-fees",
+        published="after 2025-05-14 (section 31 at 0; CAT fee 2025-2)",
+        note="US listed equities of a self-directed account; rounded for each fill, where Alpaca rounds the sum of a day",
+    ),
+    FeeSchedule(
+        "ibkr_fixed",
+        per_unit=Decimal("0.005"),
+        minimum=Decimal("1.00"),
+        maximum_share=Decimal("0.01"),
+        section_31=Decimal("0.0000278"),
+        activity_per_unit=Decimal("0.000166"),
+        activity_maximum=Decimal("8.30"),
+        passed_per_unit=Decimal("0.000072"),
+        source=_IBKR,
+        published=_IBKR_TIME,
+        note="US stocks, whole shares; the page's footnote on the most of the activity fee was not seen, FINRA's stands there",
+    ),
+    FeeSchedule(
+        "ibkr_tiered",
+        per_unit=Decimal("0.0035"),
+        minimum=Decimal("0.35"),
+        maximum_share=Decimal("0.01"),
+        section_31=Decimal("0.0000278"),
+        activity_per_unit=Decimal("0.000166"),
+        activity_maximum=Decimal("8.30"),
+        passed_per_unit=Decimal("0.000272"),  # CAT 0.000072 and clearing 0.00020
+        passed_of_commission=Decimal("0.000738"),  # NYSE 0.000175 and FINRA 0.000563
+        source=_IBKR,
+        published=_IBKR_TIME,
+        note="US stocks, up to 300,000 shares a month; the exchange's own fee or rebate, which depends on the route, is left out",
+    ),
+    FeeSchedule(
+        "schwab",
+        source="https://international.schwab.com/costs-of-investing",
+        published="undated page, seen in a stored copy",
+        note="US listed stocks and ETFs, online; regulatory fees come on top and are not on the page: with_regulatory_on",
+    ),
+    FeeSchedule(
+        "schwab_options",
+        per_unit=Decimal("0.65"),
+        source="https://international.schwab.com/costs-of-investing",
+        published="undated page, seen in a stored copy",
+        note="online, a contract; exchange, clearing and regulatory fees are left out",
+    ),
+    FeeSchedule(
+        "coinbase_exchange",
+        value_bps=Decimal(60),
+        maker_bps=Decimal(40),
+        step=_COIN,
+        source="https://help.coinbase.com/en/exchange/trading-and-funding/exchange-fees",
+        published="2023-08",
+        note="up to 10,000 USD in 30 days; stable pairs are others",
+    ),
+    FeeSchedule(
+        "binance_spot",
+        value_bps=Decimal(10),
+        step=_COIN,
+        source="https://www.binance.com/en-GB/support/faq/what-is-binance-spot-trading-fee-and-how-to-calculate-"
+        "e85d6e703b874674840122196b89780a",  # pragma: allowlist secret
+        published="2022-03-24",
+        note="regular user, not paid in BNB; Binance takes the fee of a purchase in the coin, here it is in the quote currency",
+    ),
+    FeeSchedule(
+        "binance_coin_margined",
+        value_bps=Decimal(4),
+        maker_bps=Decimal("1.5"),
+        step=_COIN,
+        source="https://www.binance.com/en-ZA/support/faq/binance-futures-fee-structure-fee-calculations-360033544231",
+        published="undated page, seen in a stored copy",
+        note="regular user, not paid in BNB; funding is no fee and is left out",
+    ),
+)
+
+VENUES: Mapping[str, FeeSchedule] = MappingProxyType({schedule.name: schedule for schedule in _ALL})
+
+
+def fee_schedule(name: str) -> FeeSchedule:
+    """The preset of that name.
+
+    Raises
+    ------
+    MissingData : there is none
+    """
+    try:
+        return VENUES[name]
+    except KeyError:
+        raise MissingData(
+            f"expected fees out of {', '.join(VENUES)}, found {name!r}; other venues take a FeeSchedule of your own"
+        ) from None
