@@ -1,0 +1,201 @@
+"""A backtest as the economic gate takes it: what the account made from open to open, and what trading cost at each.
+
+Let t be the first bar of session s, E(t) the equity at its close, and everything valued at the open of t:
+
+    V(s)      the account just before it trades at that open
+              = E(t) - what happened after the open within t + what trading at that open cost
+    cost(s)   spread, slippage, impact and commissions of every fill of the session, / V(s)
+    gross(s)  (V(s+1) - V(s)) / V(s) + cost(s), so that 1 + gross - cost chains to the account's own growth
+
+A position of an instrument without an open in bar t stands at its last close. The benchmark is the same instrument held from open
+to open. The decision behind a session's row was made at the end of the bar before t; where t begins at that very moment (markets
+that never close), its first print comes after it, and is stamped one microsecond later.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from fieldcast.ground import IntegrityError, InvalidInput, MissingData
+from fieldcast.simulation import _state as s
+from fieldcast.simulation.market import Market
+from fieldcast.simulation.report.costs import one_currency
+from fieldcast.simulation.result import SimulationResult
+from fieldcast.validation.economic import NextOpenReturns
+
+Array = NDArray[np.float64]
+_INCOME = ("dividends", "interest", "borrow", "funding", "tax", "conversion", "corporate", "settlement")
+
+
+def next_open_returns(
+    result: SimulationResult,
+    market: Market,
+    benchmark: str,
+    *,
+    name: str = "",
+    first: date | None = None,
+    last: date | None = None,
+) -> NextOpenReturns:
+    """Returns of a backtest from open to open, for `validation.economic.gate_economic`.
+
+    Parameters
+    ----------
+    market : what the run was played on; its hash is compared
+    benchmark : id of the instrument of `market` that stands for the market
+    name : of what was traded; by default the instruments' ids
+    first, last : sessions (UTC dates) of the out-of-sample span, both included; None: from the first session that a decision
+        came before, to the last one that another follows
+
+    Raises
+    ------
+    InvalidInput : the run filled at the close that it decided on, or the market is not the run's
+    IntegrityError : a fill is not later than the decision behind it
+    MissingData : the run holds several currencies, the account is spent, or fewer than two sessions are left
+    """
+    _refuse_same_close(result)
+    if market.data_hash != result.data_hash:
+        raise InvalidInput(f"expected the market of the run ({result.data_hash[:12]}), found another ({market.data_hash[:12]})")
+    unit = one_currency(result)
+    assert market.session is not None
+    starts = np.concatenate(([0], np.flatnonzero(np.diff(market.session)) + 1))
+    value, cost = _at_opens(result, unit)
+    level = _held(market, market.row(benchmark))
+    starts = starts[starts > 0]  # nothing was decided before the first bar
+    if starts.size < 2:
+        raise MissingData(f"expected at least two sessions after the first bar, found {starts.size}")
+    begin, end = starts[:-1], starts[1:]
+    days = np.array(market.session[begin], dtype="datetime64[D]")
+    spent = ~(value[begin] > 0.0)
+    if spent.any():
+        raise MissingData(f"expected an account above 0 at every open, found {value[begin][spent][0]:g} on {days[spent][0]}")
+    if not np.isfinite(level[begin]).all() or not np.isfinite(level[end]).all():
+        raise MissingData(f"expected a price of {benchmark} by the first session, found none: begin the span later with `first`")
+    paid = np.add.reduceat(cost, starts)[:-1] / value[begin]
+    decided = market.ts[begin - 1]
+    rows = np.ones(days.size, dtype=np.bool_)
+    rows &= days >= np.datetime64(first, "D") if first is not None else True
+    rows &= days <= np.datetime64(last, "D") if last is not None else True
+    if rows.sum() < 2:
+        raise MissingData(f"expected at least two sessions from {first} to {last}, found {int(rows.sum())}")
+    return NextOpenReturns(
+        name=name or ", ".join(one.id for one in market.instruments),
+        sessions=days[rows],
+        decided_at=_moments(decided[rows]),
+        filled_at=_moments(np.maximum(market.open_ts[begin], decided + 1)[rows]),
+        gross=(value[end] / value[begin] - 1.0 + paid)[rows],
+        cost=paid[rows],
+        benchmark=(level[end] / level[begin] - 1.0)[rows],
+        simulated=result.simulated,
+        fill="next_open",
+    )
+
+
+def _refuse_same_close(result: SimulationResult) -> None:
+    """Neither by its declaration nor by a single fill may the run have traded at the price that it decided on."""
+    same = int((result.fills["fill_convention"] == "same_close").sum())
+    if result.fill_convention != "next_open" or same:
+        found = result.fill_convention if result.fill_convention != "next_open" else f"{same} fills at the same close"
+        raise InvalidInput(
+            f"expected fills at the next open, found {found!r}: a price that a decision was made on cannot be traded at"
+        )
+    rows = result.fill_rows
+    orders = rows[:, s.F_ORDER]
+    own = rows[orders >= 0]  # an event that moves a position (a split, a roll) has no order behind it
+    made = np.searchsorted(result.market.ts, result.order_rows[own[:, s.F_ORDER], s.O_CREATED], side="left")
+    early = own[:, s.F_BAR] <= made
+    if early.any():
+        where = int(np.argmax(early))
+        raise IntegrityError(
+            f"expected each fill in a bar after its decision, found a fill of order {own[where, s.F_ORDER]} in bar "
+            f"{own[where, s.F_BAR]}, decided in bar {made[where]}"
+        )
+
+
+def _at_opens(result: SimulationResult, unit: float) -> tuple[Array, Array]:
+    """(T,) the account just before it trades at the open of each bar, and what the fills of each bar cost."""
+    market, fills = result.market, result.fill_rows
+    bars = market.bars
+    bar, n = fills[:, s.F_BAR], fills[:, s.F_INSTRUMENT]
+    parts = fills[:, s.F_FEE] + fills[:, s.F_SPREAD] + fills[:, s.F_SLIPPAGE] + fills[:, s.F_IMPACT]
+    cost = np.bincount(bar, weights=parts, minlength=bars)
+    at_open = fills[:, s.F_CONVENTION] == s.AT_OPEN
+    open_cost = np.bincount(bar[at_open], weights=parts[at_open], minlength=bars)
+    # what happened within the bar after its open: the way from open to close, later fills, and events
+    later = np.zeros(bars)
+    for row in range(len(market.instruments)):
+        opened, closed = _open_and_close(market, row)
+        mine = n == row
+        factor = float(result.units.factor[row]) * float(result.units.price_scale[row])
+        lots = _lots_after_open(result, row, mine & at_open)
+        later += lots * (closed - opened) * factor
+        rest = mine & ~at_open
+        move = closed[bar[rest]] - fills[rest, s.F_PRICE] / result.units.price_scale[row]
+        later += np.bincount(
+            bar[rest],
+            weights=fills[rest, s.F_SIDE] * fills[rest, s.F_LOTS] * move * factor - fills[rest, s.F_FEE],
+            minlength=bars,
+        )
+    later += _events_within(result)
+    value: Array = (result.equity_minor() - later + open_cost) / unit
+    return value, cost / unit
+
+
+def _lots_after_open(result: SimulationResult, row: int, at_open: NDArray[np.bool_]) -> Array:
+    """(T,) lots held after the fills at each open: all fills up to the close, less those that came later in the bar.
+
+    Raises
+    ------
+    MissingData : an event has changed the lots without a fill
+    """
+    fills = result.fill_rows
+    signed = fills[:, s.F_SIDE] * fills[:, s.F_LOTS]
+    mine = fills[:, s.F_INSTRUMENT] == row
+    bars = result.market.bars
+    by_bar = np.bincount(fills[mine, s.F_BAR], weights=signed[mine], minlength=bars)
+    rest = mine & ~at_open
+    later = np.bincount(fills[rest, s.F_BAR], weights=signed[rest], minlength=bars)
+    held: Array = (np.cumsum(by_bar) - later).astype(np.float64)
+    if int(by_bar.sum()) != int(result.position_rows[row, s.P_LOTS]):
+        raise MissingData(
+            f"expected the lots of {result.market.instruments[row].id} to follow from its fills, found {int(by_bar.sum())} and "
+            f"{int(result.position_rows[row, s.P_LOTS])}: an event such as a split changed them; play the run on adjusted prices"
+        )
+    return held
+
+
+def _open_and_close(market: Market, row: int) -> tuple[Array, Array]:
+    """(T,) open and close of each bar; the last close where there is no bar or no open, 0 before the first."""
+    close = _held(market, row, opens=False)
+    before = np.concatenate(([np.nan], close[:-1]))
+    opened = np.where(np.isfinite(market.open[row]), market.open[row], np.where(np.isfinite(before), before, close))
+    known = np.isfinite(close)
+    return np.where(known, opened, 0.0), np.where(known, close, 0.0)
+
+
+def _held(market: Market, row: int, *, opens: bool = True) -> Array:
+    """(T,) the open of each bar, or the last close before it where there is none; with `opens` false the last known close."""
+    close = market.close[row]
+    place = np.maximum.accumulate(np.where(np.isfinite(close), np.arange(close.size), -1))
+    last: Array = np.where(place >= 0, close[np.maximum(place, 0)], np.nan)
+    if not opens:
+        return last
+    return np.where(np.isfinite(market.open[row]), market.open[row], np.concatenate(([np.nan], last[:-1])))
+
+
+def _events_within(result: SimulationResult) -> Array:
+    """(T,) minimal units earned by events after the open of each bar."""
+    market = result.market
+    rows = result.journal.filter(pl.col("account").is_in(_INCOME)).select(pl.col("ts").dt.epoch("us"), "amount_minor")
+    ts, amount = rows["ts"].to_numpy(), -rows["amount_minor"].to_numpy()
+    bar = np.minimum(np.searchsorted(market.ts, ts, side="left"), market.bars - 1)
+    inside = ts > market.open_ts[bar]
+    return np.bincount(bar[inside], weights=amount[inside].astype(np.float64), minlength=market.bars).astype(np.float64)
+
+
+def _moments(stamps: NDArray[np.int64]) -> NDArray[Any]:
+    return stamps.astype("datetime64[us]")
