@@ -1,5 +1,93 @@
-"""From a projection to the position that is wanted: sizing, with its reasons and figures."""
+"""What is to be held, and why: strategies and their combination, a user's own, and sizing with its reasons and figures."""
 
+from fieldcast.strategy.catalogue import (
+    CATALOGUE,
+    Bollinger,
+    BuyAndHold,
+    Macd,
+    MeanReversion,
+    Momentum,
+    Parameter,
+    Projection,
+    Rsi,
+    SmaCross,
+    close_units,
+    parameters_of,
+    strategy,
+)
+from fieldcast.strategy.combination import Combination
+from fieldcast.strategy.exits import Exit, ExitKind, ExitManager, ExitPlan
+from fieldcast.strategy.idea import IdeaCosts, IdeaLimits, MarketState, TradeIdea, trade_idea
+from fieldcast.strategy.monte_carlo import (
+    Bootstrap,
+    Gaussian,
+    MonteCarlo,
+    Projected,
+    simulate_idea,
+    simulate_levels,
+    target_probability,
+)
 from fieldcast.strategy.sizing import DEFAULT_TARGET, SizedTarget, volatility_target
+from fieldcast.strategy.sizing_rules import (
+    Cap,
+    EnergyAware,
+    FixedSize,
+    FractionalKelly,
+    Holding,
+    QualityHaircut,
+    RiskShare,
+    RuledSize,
+    VolatilityTarget,
+    smallest_size,
+)
+from fieldcast.strategy.user import LookAhead, UserStrategy, load_strategy, refuse_look_ahead
 
-__all__ = ["DEFAULT_TARGET", "SizedTarget", "volatility_target"]
+__all__ = [
+    "CATALOGUE",
+    "DEFAULT_TARGET",
+    "Bollinger",
+    "Bootstrap",
+    "BuyAndHold",
+    "Cap",
+    "Combination",
+    "EnergyAware",
+    "Exit",
+    "ExitKind",
+    "ExitManager",
+    "ExitPlan",
+    "FixedSize",
+    "FractionalKelly",
+    "Gaussian",
+    "Holding",
+    "IdeaCosts",
+    "IdeaLimits",
+    "LookAhead",
+    "Macd",
+    "MarketState",
+    "MeanReversion",
+    "Momentum",
+    "MonteCarlo",
+    "Parameter",
+    "Projected",
+    "Projection",
+    "QualityHaircut",
+    "RiskShare",
+    "Rsi",
+    "RuledSize",
+    "SizedTarget",
+    "SmaCross",
+    "TradeIdea",
+    "UserStrategy",
+    "VolatilityTarget",
+    "close_units",
+    "load_strategy",
+    "parameters_of",
+    "refuse_look_ahead",
+    "simulate_idea",
+    "simulate_levels",
+    "smallest_size",
+    "strategy",
+    "target_probability",
+    "trade_idea",
+    "volatility_target",
+]
