@@ -4,7 +4,8 @@ Done when: "A rolled series has no return at the roll that no contract had, and 
 a rate change".
 
 Random panels and every rule are in tests/data/test_futures.py; here stands one chain whose roll would make a false return of 10
-%.
+%. The net asset value is worked by hand twice: for stored cash, and for a simulated account that buys a share in another currency
+than its own. Every rule of that account stands in tests/simulation/test_currencies.py.
 """
 
 from __future__ import annotations
@@ -22,6 +23,13 @@ from fieldcast.data.futures import Adjustment, CalendarRoll, CrossoverRoll, cont
 from fieldcast.data.fx_rates import FxRates
 from fieldcast.ground import MissingData
 from fieldcast.market import BARS, Instrument, Kind, sessions_between
+from fieldcast.simulation.currencies import DatedRates
+from fieldcast.simulation.events import events_of
+from fieldcast.simulation.market import Market
+from fieldcast.simulation.settings import VenueSettings
+from fieldcast.simulation.simulator import Simulator
+from fieldcast.trading import CostModel, Side
+from fieldcast.trading.order_kinds import OrderKind, Ticket
 
 pytestmark = pytest.mark.feature("D20")
 OPEN_PARTS: tuple[str, ...] = ()
@@ -111,3 +119,45 @@ def test_net_asset_value_in_the_base_currency_equals_a_hand_case_across_a_rate_c
         rates.total(cash, "USD", friday - timedelta(seconds=1))             # never a rate that was not known yet
     with pytest.raises(MissingData, match="import newer bars"):
         rates.total(cash, "USD", friday + timedelta(days=5))                # nor one that is too old
+
+
+@pytest.mark.slow      # the venue's kernels take most of a minute to compile
+def test_a_simulated_account_is_worth_by_hand_what_its_currencies_are_at_the_rates_known_then():
+    """
+    250,000.00 USD and 100,000.00 EUR; at the open of 11 March 500 shares are bought at 170.00 EUR, 85,000.00 EUR.
+
+    close of    cash EUR     shares       rate known then       USD
+    8 March     100,000.00   -            1.0950 (of 7 March)   250,000 + 109,500.00             = 359,500.00
+    11 March     15,000.00   500 x 171    1.0938 (of 8 March)   250,000 + 16,407.00 + 93,519.90  = 359,926.90
+    12 March     15,000.00   500 x 171    1.0926 (of 11 March)  250,000 + 16,389.00 + 93,417.30  = 359,806.30
+
+    The shares do not move on the 12th: the change is that of the rate, -0.0012 x 100,500 EUR = -120.60 USD.
+    """
+    share = Instrument("XETR:SAP", Kind.EQUITY, currency="EUR", calendar="XETR")
+    pair = Instrument("OANDA:EURUSD", Kind.FX, currency="USD", calendar="24/5", tick=Decimal("0.00001"))
+    evenings = [datetime(2024, 3, day, 22, tzinfo=UTC) for day in (7, 8, 11)]
+    fx = bars(pair.id, [(ts, close, 0.0) for ts, close in zip(evenings, (1.0950, 1.0938, 1.0926), strict=True)])
+    closes = [(datetime(2024, 3, day, 16, 30, tzinfo=UTC), close) for day, close in ((8, 172.5), (11, 171.0), (12, 171.0))]
+    opens = (172.0, 170.0, 171.0)
+    rows = [(share.id, ts, ts, opens[n], 173.0, 170.0, close, 10_000.0, None) for n, (ts, close) in enumerate(closes)]
+    market = Market.of({share.id: pl.DataFrame(rows, schema=BARS, orient="row")}, [share], bar_length_us=8 * 3_600_000_000)
+    free = CostModel(half_spread_bps=Decimal(0), slippage_bps=Decimal(0), commission_bps=Decimal(0))
+    settings = VenueSettings(cash={"USD": Decimal(250_000), "EUR": Decimal(100_000)}, base="USD", costs=free)
+    venue = Simulator(market, settings, events=events_of(market, "USD", fx=DatedRates(fx, [pair])))
+    worth = []
+    for t in range(3):
+        venue.advance()
+        account = venue.account()
+        worth.append((account.equity, account.cash["EUR"]))
+        if t == 0:
+            venue.submit(Ticket(share.id, Side.BUY, Decimal(500), OrderKind.MARKET))
+    assert worth == [
+        (Decimal("359500.00"), Decimal("100000.00")), (Decimal("359926.90"), Decimal("15000.00")),
+        (Decimal("359806.30"), Decimal("15000.00")),
+    ]  # fmt: skip
+    assert worth[1][0] - worth[2][0] == Decimal("0.0012") * 100_500
+    result = venue.result()
+    result.verify()
+    assert result.equity["equity_minor"].to_list() == [35_950_000, 35_992_690, 35_980_630]
+    with pytest.raises(MissingData, match="give earlier bars"):
+        events_of(market, "USD", fx=DatedRates(fx.tail(2), [pair]))           # no rate was known when the run begins

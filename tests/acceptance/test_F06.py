@@ -4,7 +4,9 @@ Done when: "The three scorers share one contract test, and offline runs pick the
 
 The contract test is tests/models/text/test_contract.py; it runs over the three, and over the headline model that a user fits.
 The FinBERT-class model is there as its adapter: weights and `transformers` are no part of the test environment, and what they
-compute is given by a rule. The language model answers from a service on 127.0.0.1 that speaks the documented protocol.
+compute is given by a rule; where `transformers` is there, a small BERT with random weights is loaded from the disk and scores as
+that library itself does (tests/models/text/test_finbert_and_choice.py). The language model answers from a service on 127.0.0.1
+that speaks the documented protocol.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from fieldcast.workflows import open_workspace, score_texts
 
 pytestmark = pytest.mark.feature("F06", part="adapters of all scorers, one contract, the offline choice")
 
-OPEN_PARTS: tuple[str, ...] = ("FinBERT run on real weights", "an LLM asked over the network")
+OPEN_PARTS: tuple[str, ...] = ("FinBERT run on its published weights", "an LLM asked over a real network")
 
 TESTS = Path(__file__).resolve().parents[1] / "models" / "text"
 

@@ -22,7 +22,8 @@ import pytest
 from fieldcast.data import SimulatedMarket, load_instrument, save_instrument, simulate
 from fieldcast.features import registry_hash
 from fieldcast.ground import IntegrityError, InvalidInput, ShortHistory, load_settings
-from fieldcast.workflows import Workspace, load_bundle, open_workspace, train_odds
+from fieldcast.models.bundle import MANIFEST, MODEL
+from fieldcast.workflows import Workspace, load_trained, open_workspace, train_odds
 from fieldcast.workflows.training_plan import TrainingPlan
 from fieldcast.workflows.training_rows import training_rows
 
@@ -89,10 +90,8 @@ def test_one_seed_is_one_model_and_another_seed_another(kind: str, opened: Open)
     def weights(seed: int) -> str:
         rows = training_rows(workspace.store, load_instrument(workspace.ledger, PLANTED), chosen)
         known = rows.known(task)
-        recipe = chosen.model_copy(update={"seed": seed}).recipe
-        found, _ = recipe.fit(rows.features[known], rows.targets[task.name][known], rows.decision[known],
-                              rows.label_end[task.name][known])  # fmt: skip
-        return found.hash
+        seeded = chosen.model_copy(update={"seed": seed})
+        return seeded.recipe.fit(seeded.new(), rows.examples(task, known)).bundle.hash
 
     assert weights(7) == weights(7) != weights(8)
 
@@ -112,7 +111,7 @@ def test_the_bundle_says_what_it_was_made_of_and_the_best_iteration_is_restored(
                               "held_out": round(0.2 * len(known))}  # fmt: skip
     kept = record["kept_rounds"]["model"]
     assert 1 <= kept < 150  # it stopped early …
-    bundle = load_bundle(folder, plan=chosen, expected=record["hash"])
+    bundle = load_trained(folder, plan=chosen, expected=record["hash"])
     held = known[-round(0.2 * len(known)) :]
     fitted = known[: len(known) - len(held)]
     fitted = fitted[rows.label_end["direction-1d"][fitted] <= rows.decision[held[0]]]
@@ -144,7 +143,7 @@ def test_tasks_are_selected_in_the_plan(opened: Open) -> None:
     names = ["direction-2d", "event-1pct-1d", "magnitude-1d", "volatility-5d"]
     assert [record["task_name"] for record in trained.bundles] == names
     x = np.zeros((3, len(chosen.columns)))
-    direction, event, magnitude, volatility = (load_bundle(folder, plan=chosen).predict(x) for folder in trained.folders)
+    direction, event, magnitude, volatility = (load_trained(folder, plan=chosen).predict(x) for folder in trained.folders)
     assert direction.shape == event.shape == (3,)
     assert magnitude.shape == (3, 3)
     np.testing.assert_allclose(magnitude.sum(axis=1), 1.0)
@@ -193,23 +192,24 @@ def test_a_model_of_another_architecture_or_hash_is_refused(opened: Open) -> Non
     folder = train_odds(workspace, chosen, [PLANTED]).folders[0]
     wider = plan(early_stop=None, model={"kind": "boosted_trees", "settings": {"leaves": 8, "rounds": 5}})
     with pytest.raises(InvalidInput, match=r"architecture .*'leaves': 8.*found .*'leaves': 4"):
-        load_bundle(folder, plan=wider)
-    with pytest.raises(IntegrityError, match="expected bundle hash 0000"):
-        load_bundle(folder, plan=chosen, expected="0" * 64)
+        load_trained(folder, plan=wider)
+    with pytest.raises(IntegrityError, match="expected training hash 0000"):
+        load_trained(folder, plan=chosen, expected="0" * 64)
 
     other = train_odds(workspace, wider, [PLANTED]).folders[0]
     for name in ("model.json", "booster.txt", "manifest.json"):  # the other model's files, whole and sound
-        (folder / "model" / name).write_bytes((other / "model" / name).read_bytes())
+        (folder / "model" / MODEL / name).write_bytes((other / "model" / MODEL / name).read_bytes())
     with pytest.raises(IntegrityError, match="expected model hash"):
-        load_bundle(folder, plan=chosen)
+        load_trained(folder, plan=chosen)
     record = json.loads((folder / "trained.json").read_text())
     record["models"] = json.loads((other / "trained.json").read_text())["models"]
     (folder / "trained.json").write_text(json.dumps(record))
-    with pytest.raises(IntegrityError, match="bundle hash"):
-        load_bundle(folder, plan=chosen)
+    with pytest.raises(IntegrityError, match="training hash"):
+        load_trained(folder, plan=chosen)
     from fieldcast.ground import digest
 
     record["hash"] = digest({name: value for name, value in record.items() if name != "hash"})
+    (folder / "model" / MANIFEST).write_bytes((other / "model" / MANIFEST).read_bytes())
     (folder / "trained.json").write_text(json.dumps(record))  # even a record that was forged with care
     with pytest.raises(InvalidInput, match=r"architecture boosted_trees .*'leaves': 4.*found boosted_trees .*'leaves': 8"):
-        load_bundle(folder, plan=chosen)
+        load_trained(folder, plan=chosen)

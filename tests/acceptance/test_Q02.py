@@ -23,7 +23,7 @@ import pytest
 from fieldcast.cli import main
 
 pytestmark = pytest.mark.feature("Q02")
-OPEN_PARTS: tuple[str, ...] = ("daemon", "backtest", "dashboard")
+OPEN_PARTS: tuple[str, ...] = ("daemon", "dashboard")
 
 ROOT = Path(__file__).resolve().parents[2]
 FIELDCAST = str(Path(sysconfig.get_path("scripts")) / "fieldcast")
@@ -238,6 +238,16 @@ def _panel(path: Path) -> None:
     pl.concat(parts).write_csv(path)
 
 
+def _quotes(path: Path) -> None:
+    """A day of quotes, one a minute, of a spread that takes three values in turn."""
+    start = datetime(2024, 1, 2, tzinfo=UTC)
+    rows = [
+        f"{start + timedelta(minutes=k):%Y-%m-%d %H:%M:%S.000},{1.1 + k * 1e-6:.6f},{1.1 + k * 1e-6 + (1 + k % 3) * 1e-5:.6f}"
+        for k in range(1440)
+    ]
+    path.write_text("timestamp,bid,ask\n" + "\n".join(rows) + "\n", encoding="utf-8")
+
+
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, subprocess.CompletedProcess[str]]:
     """Every documented line, run in the order of the page in one empty folder."""
@@ -259,6 +269,10 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, subprocess.Comple
     (folder / "search.toml").write_text(one_task + search, encoding="utf-8")
     shutil.copy(ROOT / "examples" / "my_features.py", folder)
     _panel(folder / "panel.csv")
+    shutil.copy(ROOT / "examples" / "my_strategy.py", folder)
+    guide = (ROOT / "docs" / "how-to" / "backtest-a-strategy.md").read_text(encoding="utf-8")
+    (folder / "run.toml").write_text(*re.findall(r"^```toml\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL), encoding="utf-8")
+    _quotes(folder / "eurusd.csv")
     return {line: _run([FIELDCAST, *shlex.split(line)[1:]], folder) for line in DOCUMENTED}
 
 

@@ -22,16 +22,31 @@ from pydantic import BaseModel
 
 import fieldcast as fc
 from fieldcast import workflows
-from fieldcast.cli import _app, _data, _leaks, _models, _promotion, _research, _score, _seal, _train, _tune, _watch
+from fieldcast.cli import (
+    _app,
+    _backtest,
+    _costs,
+    _data,
+    _idea,
+    _leaks,
+    _models,
+    _promotion,
+    _research,
+    _score,
+    _seal,
+    _train,
+    _tune,
+    _watch,
+)
 
 pytestmark = pytest.mark.feature("Q09")
-OPEN_PARTS: tuple[str, ...] = ("backtest",)
+OPEN_PARTS: tuple[str, ...] = ()
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 MARKED = re.compile(r"^<!-- runs in CI -->\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 # What opens, loads or holds things for a verb, and is no verb itself.
-HELPERS = {"open_workspace", "load_experiment"}
+HELPERS = {"open_workspace", "load_experiment", "backtest_plan", "parameter_grid"}
 VERBS = {
     "version": None,                       # prints fieldcast.__version__, which is public
     "demo": "demo",
@@ -64,6 +79,14 @@ VERBS = {
     "leaks": "leaks",
     "ablate": "ablate",
     "research": "research",
+    "backtest": "backtest",
+    "sweep": "sweep",
+    "wfo": "optimise_walk_forward",
+    "compare": "compare",
+    "idea": "make_idea",
+    "costs_recalibrate": "recalibrate_costs",
+    "costs_show": "show_costs",
+    "costs_restore": "restore_execution_costs",
     "seal_add": "seal_span",
     "seal_register": "register_experiment",
     "seal_open": "open_span",
@@ -121,7 +144,9 @@ def test_the_example_of_the_readme_runs_offline(tmp_path: Path) -> None:
 
 def _commands() -> Iterator[ast.FunctionDef]:
     """Functions of the command line with an `@…command(…)` above them."""
-    modules = (_app, _data, _leaks, _models, _promotion, _research, _score, _seal, _train, _tune, _watch)
+    modules = (
+        _app, _backtest, _costs, _data, _idea, _leaks, _models, _promotion, _research, _score, _seal, _train, _tune, _watch
+    )  # fmt: skip
     for node in (node for module in modules for node in ast.parse(inspect.getsource(module)).body):
         if isinstance(node, ast.FunctionDef) and any(
             isinstance(mark, ast.Call) and isinstance(mark.func, ast.Attribute) and mark.func.attr == "command"

@@ -28,9 +28,9 @@ GROUPS = {"market hours": 5, "range": 4, "volume": 3, "trend": 8, "oscillator": 
 
 @pytest.fixture(scope="module")
 def minutes() -> pl.DataFrame:
-    """Five simulated sessions of minute bars, each known two seconds after its end, some a good while later."""
+    """Five simulated sessions of minute bars, each known half a second after its end, some a good while later."""
     (made,) = simulate_bars(BarMarket(31, (equity("SET"),), date(2014, 3, 3), date(2014, 3, 7), "1m"))
-    late = pl.when(pl.int_range(pl.len()) % 97 == 40).then(timedelta(minutes=7)).otherwise(timedelta(seconds=2))
+    late = pl.when(pl.int_range(pl.len()) % 97 == 40).then(timedelta(minutes=7)).otherwise(timedelta(milliseconds=500))
     return made.bars.with_columns(available_at=pl.col("ts") + late)
 
 

@@ -23,6 +23,8 @@ VERBS = (
     *("data score", "train headline", "train odds", "train regime", "tune"),
     *("cycle run", "audit verify"),
     *("leaks", "ablate", "research"),
+    *("backtest", "sweep", "wfo", "compare", "idea"),
+    *("costs recalibrate", "costs show", "costs restore"),
     *("seal add", "seal register", "seal open", "seal look", "seal ls"),
     *("models ls", "models show", "models register", "models promote", "models rollback"),
     *("models predict", "models drift", "models triggers"),
@@ -49,7 +51,7 @@ def test_these_are_the_verbs() -> None:
     assert _leaves() == set(VERBS)
 
 
-@pytest.mark.parametrize("verb", [*VERBS, "", "data", "train", "cycle", "audit", "seal", "models", "watch"])
+@pytest.mark.parametrize("verb", [*VERBS, "", "data", "train", "cycle", "audit", "seal", "models", "watch", "costs"])
 def test_help_says_what_a_verb_does(run, verb) -> None:
     shown = run(*verb.split(), "--help")
     assert shown.code == 0

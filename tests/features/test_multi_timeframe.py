@@ -15,7 +15,7 @@ from fieldcast.data.simulated import BarMarket, equity, simulate_bars
 from fieldcast.features._known import newest_known
 from fieldcast.features.multi_timeframe import alignment, higher_timeframes, join_timeframes
 from fieldcast.ground import InvalidInput
-from fieldcast.market import DECISION_DELAY
+from fieldcast.market import BAR_LATENCY
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_a_row_that_comes_after_its_decision_takes_what_was_known_at_the_decisio
         available_at=pl.when(pl.int_range(pl.len()) == 300).then(pl.col("ts") + timedelta(hours=5)).otherwise("ts")
     )
     taken = join_timeframes(late, slow)["5m.bar_ts"][300]
-    decision = minutes["ts"][300] + DECISION_DELAY
+    decision = minutes["ts"][300] + BAR_LATENCY
     assert taken == slow["5m"].filter(pl.col("available_at") <= decision)["ts"][-1]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,10 @@ import pytest
 
 from fieldcast.data import load_instrument
 from fieldcast.ground import ConfigError, IntegrityError, InvalidInput, MissingData, ShortHistory
+from fieldcast.models.bundle import MODEL
 from fieldcast.validation import LedgerTrialLog
-from fieldcast.workflows import Workspace, load_bundle, train_odds
-from fieldcast.workflows.training_plan import Recipe, TrainingPlan, load_plan
+from fieldcast.workflows import Workspace, load_trained, train_odds
+from fieldcast.workflows.training_plan import TrainingPlan, load_plan
 from fieldcast.workflows.training_rows import TrainingRows, training_rows
 
 PLANTED, MARTINGALE = "SIM:PLANTED", "SIM:MARTINGALE"
@@ -65,30 +65,30 @@ def test_the_walk_cut_at_any_session_gives_the_same_odds_up_to_there(workspace: 
     chosen = plan()
     whole = rows_of(workspace, chosen)
     task = chosen.tasks[0]
-    odds, fits = whole.walk(chosen.recipe, task, whole.folds(chosen, task))
-    assert fits == 4
+    walked = whole.walk(chosen, task, whole.folds(chosen, task))
+    assert walked.models == 4
     for row in (466, 500, 600):
         cut = chosen.model_copy(update={"until": whole.days[row].item()})
         past = rows_of(workspace, cut)
         assert past.days[-1] == whole.days[row]
         np.testing.assert_array_equal(past.features, whole.features[: row + 1])
-        before, _ = past.walk(cut.recipe, task, past.folds(cut, task))
-        np.testing.assert_array_equal(before, odds[: row + 1])
+        before = past.walk(cut, task, past.folds(cut, task))
+        np.testing.assert_array_equal(before.odds, walked.odds[: row + 1])
 
 
 def test_no_fit_sees_a_label_that_ends_after_its_decision_and_none_of_the_rows_it_stops_on(workspace: Workspace) -> None:
     chosen = plan(tasks=({"kind": "direction", "horizon": 5},))
     rows, task = rows_of(workspace, chosen), chosen.tasks[0]
     decision, ends = rows.decision, rows.label_end[task.name]
-    y, X = rows.targets[task.name], rows.features
+    y = rows.targets[task.name]
     for fold in rows.folds(chosen, task):
         assert (ends[fold.train] <= decision[fold.test[0]]).all()
         known = fold.train[np.isfinite(y[fold.train])]
-        model, held = chosen.recipe.fit(X[known], y[known], decision[known], ends[known])
-        cut = len(known) - held
+        fitted = chosen.recipe.fit(chosen.new(), rows.examples(task, known))
+        cut = len(known) - fitted.held_out
         last_fit = known[:cut][ends[known[:cut]] <= decision[known[cut]]]
         assert len(last_fit) == cut - 4  # five-session labels: the last four reach into the rest
-        assert model.rows == len(last_fit)  # type: ignore[attr-defined]
+        assert fitted.bundle.model.rows == len(last_fit)  # type: ignore[union-attr]
 
 
 def test_a_label_whose_session_is_missing_is_not_known(workspace: Workspace) -> None:
@@ -113,7 +113,7 @@ def test_one_bundle_and_one_trial_for_each_instrument_and_task(workspace: Worksp
     log = LedgerTrialLog(workspace.ledger, workspace.settings.data_dir / "trials", workspace.clock)
     assert {t.id for t in log.trials("small/simulated")} == {b["report"]["trial"] for b in trained.bundles}
     for folder, record in zip(trained.folders, trained.bundles, strict=True):
-        assert load_bundle(folder, plan=chosen, expected=record["hash"]).record == record
+        assert load_trained(folder, plan=chosen, expected=record["hash"]).record == record
         assert len({score["n"] for score in record["report"]["scores"]}) == 1
         assert record["report"]["missing"] == ["implied_exceedance", "strong_anchor"]
     assert trained.as_dict()["bundles"][0]["folder"] == str(trained.folders[0])
@@ -128,20 +128,20 @@ def test_a_bundle_that_was_touched_is_refused(workspace: Workspace) -> None:
     record = folder / "trained.json"
     sound = record.read_text()
     record.write_text(sound.replace(PLANTED, MARTINGALE))
-    with pytest.raises(IntegrityError, match="bundle hash"):
-        load_bundle(folder)
+    with pytest.raises(IntegrityError, match="training hash"):
+        load_trained(folder)
     record.write_text("{")
     with pytest.raises(IntegrityError, match="record of a training"):
-        load_bundle(folder)
+        load_trained(folder)
     record.write_text(sound)
     other = chosen.model_copy(update={"tasks": plan(tasks=({"kind": "direction", "horizon": 3},)).tasks})
     with pytest.raises(InvalidInput, match="direction-3d, found direction-1d"):
-        load_bundle(folder, plan=other)
-    (folder / "model" / "booster.txt").unlink()
+        load_trained(folder, plan=other)
+    (folder / "model" / MODEL / "booster.txt").unlink()
     with pytest.raises(MissingData, match=r"booster\.txt"):
-        load_bundle(folder)
+        load_trained(folder)
     with pytest.raises(MissingData, match="fieldcast train odds"):
-        load_bundle(folder / "none")
+        load_trained(folder / "none")
 
 
 # refusals -------------------------------------------------------------------------------------------------------------
@@ -161,10 +161,9 @@ def test_a_history_that_is_too_short_is_told_with_its_rows(workspace: Workspace)
 def test_a_fold_too_short_to_stop_on_is_named(workspace: Workspace) -> None:
     rows, chosen = rows_of(workspace, plan()), plan()
     task = chosen.tasks[0]
-    recipe = replace(chosen.recipe, early_stop=chosen.early_stop.model_copy(update={"share": 0.1}))  # type: ignore[union-attr]
-    assert isinstance(recipe, Recipe)
+    short = chosen.model_copy(update={"early_stop": chosen.early_stop.model_copy(update={"share": 0.1})})  # type: ignore[union-attr]
     with pytest.raises(ShortHistory, match=r"fold 0 of SIM:PLANTED direction-1d.*found (39|40)"):
-        rows.walk(recipe, task, rows.folds(chosen, task))
+        rows.walk(short, task, rows.folds(chosen, task))
 
 
 def test_a_fold_with_fewer_than_60_complete_rows_is_named(workspace: Workspace) -> None:
@@ -172,7 +171,7 @@ def test_a_fold_with_fewer_than_60_complete_rows_is_named(workspace: Workspace) 
     rows, task = rows_of(workspace, chosen), chosen.tasks[0]
     rows.features[:350] = np.nan
     with pytest.raises(ShortHistory, match=r"fold 0 of SIM:PLANTED direction-1d.*60 complete rows to fit on, found 4\d"):
-        rows.walk(chosen.recipe, task, rows.folds(chosen, task))
+        rows.walk(chosen, task, rows.folds(chosen, task))
 
 
 def test_one_class_among_the_rows_to_stop_on_is_named(workspace: Workspace) -> None:
@@ -181,7 +180,7 @@ def test_one_class_among_the_rows_to_stop_on_is_named(workspace: Workspace) -> N
     y = rows.targets[task.name].copy()
     y[290:400] = 1.0
     with pytest.raises(InvalidInput, match=r"fold 0 of SIM:PLANTED direction-1d.*held-out rows, found only 1"):
-        rows.walk(chosen.recipe, task, rows.folds(chosen, task), y)
+        rows.walk(chosen, task, rows.folds(chosen, task), y)
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def test_a_leak_in_the_walk_itself_is_found(
     from fieldcast.projection import walk_forward
 
     prepared = prepare(workspace.store, load_instrument(workspace.ledger, one), small)
-    monkeypatch.setattr(walk_forward, "_fit", plant(walk_forward._fit))
+    monkeypatch.setattr(walk_forward, "fit_fold", plant(walk_forward.fit_fold))
     report = LeakageReport.of(promotions.leakage_checks(workspace, prepared, small))
     assert report.kinds == kinds
     assert named in str(report)

@@ -52,7 +52,7 @@ def test_the_objectives_are_those_of_the_walk(workspace: Workspace) -> None:
     log = LedgerTrialLog(workspace.ledger, workspace.settings.data_dir / "trials", workspace.clock)
     series = {trial.id: trial.series for trial in log.trials(found.family)}
     for tried in found.trials:
-        odds, _ = rows.walk(chosen.with_settings(tried.settings).recipe, task, folds)
+        odds = rows.walk(chosen.with_settings(tried.settings), task, folds).odds
         known = np.isfinite(odds) & np.isfinite(rows.targets[task.name])
         p, y = odds[known], rows.targets[task.name][known]
         assert tried.values["log_loss"] == pytest.approx(metrics.log_loss(y, p), rel=1e-9)

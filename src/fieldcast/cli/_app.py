@@ -10,7 +10,10 @@ from typing import Annotated
 import typer
 
 from fieldcast import __version__
+from fieldcast.cli._backtest import history
 from fieldcast.cli._common import AsOf, Home, Json, moment, open_home, pairs, show
+from fieldcast.cli._costs import costs
+from fieldcast.cli._idea import ideas
 from fieldcast.cli._models import models
 from fieldcast.cli._promotion import gates
 from fieldcast.cli._research import science
@@ -36,9 +39,12 @@ app.add_typer(train, name="train")
 app.add_typer(search)
 app.add_typer(science)
 app.add_typer(gates)
+app.add_typer(history)
 app.add_typer(seal, name="seal")
 app.add_typer(models, name="models")
 app.add_typer(watch, name="watch")
+app.add_typer(costs, name="costs")
+app.add_typer(ideas)
 app.add_typer(cycle, name="cycle")
 app.add_typer(audit, name="audit")
 
@@ -151,12 +157,13 @@ def validate(
 def project(
     instrument: Annotated[str, typer.Argument(help="Instrument id.")],
     as_of: AsOf = None,
+    minutes: Annotated[bool, typer.Option("--minutes", help="From stored minute bars: 1m, 5m, 15m and 1h.")] = False,
     experiment: ExperimentFile = None,
     vix: Vix = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Print the calibrated projection packet of the newest session known (at a moment)."""
+    """Print the calibrated projection packet of the newest session, or the newest minute, known (at a moment)."""
     from fieldcast import workflows
     from fieldcast.cli import _render
 
@@ -164,9 +171,10 @@ def project(
         packet = workflows.project(
             workspace,
             instrument,
-            workflows.load_experiment(experiment),
+            None if minutes and experiment is None else workflows.load_experiment(experiment),
             as_of=moment(as_of),
             vix=vix,
+            minutes=minutes,
             progress=progress,
         )
     show(packet, json)

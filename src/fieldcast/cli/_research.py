@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,8 +10,17 @@ import typer
 
 from fieldcast.cli._common import Home, Json, open_home, show
 from fieldcast.cli._leaks import science
+from fieldcast.ground import InvalidInput
 
 __all__ = ["ablate", "research", "science"]  # the group, with these verbs in it
+
+
+class UpgradeName(StrEnum):
+    """The upgrades that have to be earned."""
+
+    hmm_regime = "hmm_regime"
+    intraday_dealer = "intraday_dealer"
+    print_stream = "print_stream"
 
 
 @science.command("ablate")
@@ -20,16 +30,29 @@ def ablate(
         Path | None, typer.Option("--experiment", help="TOML file of the experiment [default: the demo's].")
     ] = None,
     vix: Annotated[str | None, typer.Option("--vix", help="Id of the VIX series to use as a covariate.")] = None,
+    upgrade: Annotated[
+        UpgradeName | None, typer.Option("--upgrade", help="Walk with and without this upgrade instead, and judge it.")
+    ] = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Drop each engine of an experiment in turn, and say which earns its place; both are recorded as evidence."""
+    """Drop each engine of an experiment in turn, and say which earns its place; or judge an upgrade. Recorded as evidence."""
     from fieldcast import workflows
     from fieldcast.cli import _render
 
+    if upgrade is not None and vix is not None:
+        raise InvalidInput("expected --vix without --upgrade, whose walks read no VIX, found both; leave out one of them")
     with open_home(home) as workspace, _render.watching(quiet=json) as progress:
-        result = workflows.ablate(workspace, instrument, workflows.load_experiment(experiment), vix=vix, progress=progress)
-    show(result, json)
+        chosen = workflows.load_experiment(experiment)
+        if upgrade is None:
+            show(workflows.ablate(workspace, instrument, chosen, vix=vix, progress=progress), json)
+            return
+        runners = {
+            UpgradeName.hmm_regime: workflows.ablate_regime,
+            UpgradeName.intraday_dealer: workflows.ablate_intraday_dealer,
+            UpgradeName.print_stream: workflows.ablate_print_stream,
+        }
+        show(runners[upgrade](workspace, instrument, chosen, progress=progress), json)
 
 
 @science.command("research")

@@ -13,12 +13,15 @@ from rich.table import Table
 from rich.text import Text
 
 from fieldcast.cli._text_agents import agents_text
+from fieldcast.cli._text_backtest import backtest_text, comparison_text, sweep_text, walk_forward_text
+from fieldcast.cli._text_costs import costs_text, recalibrated_text
 from fieldcast.cli._text_fields import fields_text
+from fieldcast.cli._text_idea import idea_text
 from fieldcast.cli._text_leaks import leaks_text
 from fieldcast.cli._text_models import drift_text, model_text, models_text, runs_text, triggers_text
 from fieldcast.cli._text_promotion import promotion_text
 from fieldcast.cli._text_regime import regime_text
-from fieldcast.cli._text_research import ablated_text, research_text
+from fieldcast.cli._text_research import ablated_text, research_text, upgrade_text
 from fieldcast.cli._text_scores import scored_text, trained_text
 from fieldcast.cli._text_seal import registered_text, sealed_text, seals_text
 from fieldcast.cli._text_tiers import tiers_text
@@ -327,10 +330,16 @@ def _demo(result: Any) -> RenderableType:
 
 
 _TEXTS: dict[str, Callable[[Any], RenderableType]] = {
+    "Ablation": upgrade_text,
     "AgentsRead": agents_text,
     "AuditReport": _audit,
+    "Backtest": backtest_text,
+    "Comparison": comparison_text,
     "Compacted": _compacted,
+    "CostsRecalibrated": recalibrated_text,
+    "CostsShown": costs_text,
     "CycleResult": _cycle,
+    "IdeaMade": idea_text,
     "DataCheck": _data_check,
     "DataList": _data_list,
     "DataShown": _data_shown,
@@ -358,12 +367,14 @@ _TEXTS: dict[str, Callable[[Any], RenderableType]] = {
     "Research": research_text,
     "SimulatedData": _simulated_data,
     "SpanSealed": sealed_text,
+    "Sweep": sweep_text,
     "TextsScored": scored_text,
     "TiersRead": tiers_text,
     "Tuned": tuned_text,
     "UniverseCheck": _universe,
     "Validation": _validation,
     "Verified": _verified,
+    "WalkForwardOptimised": walk_forward_text,
     "WatchRun": watch_run_text,
     "WatchShown": watch_text,
 }

@@ -41,6 +41,24 @@ def ablated_text(result: Any) -> RenderableType:
     return Group(table, Text("\n".join(lines), "dim"))
 
 
+def upgrade_text(result: Any) -> RenderableType:
+    """The text of `Ablation`."""
+    verdict = result.verdict
+    style = {"enabled": "bold green", "disabled": "bold yellow"}.get(result.outcome, "bold")
+    lines = [
+        Text(f"{verdict.upgrade.name} of {verdict.instrument}: {result.outcome}", style),
+        Text("; ".join(reason.meaning for reason in verdict.reasons)),
+        Text(f"{result.rows:,} rows on which both sides were known, {result.forecast:,} of them forecast out of sample", "dim"),
+        *(Text(note, "dim") for note in result.notes),
+    ]
+    if not result.evidence:
+        return Group(*lines)
+    table = _table("Gains, 90 % intervals", "measure", "gain", "n", "simulated")
+    for row in result.evidence:
+        table.add_row(row.claim.rsplit(".", 1)[-1], _interval(row), f"{row.n:,}", "yes" if row.span.simulated else "no")
+    return Group(*lines, table)
+
+
 def research_text(result: Any) -> RenderableType:
     """The text of `Research`."""
     mark = " [SIMULATED]" if result.simulated else ""

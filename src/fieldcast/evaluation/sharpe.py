@@ -107,19 +107,29 @@ def trial_correlations(series: Sequence[tuple[NDArray[np.datetime64], Array]]) -
     Two series with fewer than 20 shared dates, or one that does not vary on them, count as unrelated: that raises
     the effective number of trials, which is the cautious side.
     """
-    n = len(series)
-    correlation = np.eye(n)
-    for i in range(n):
-        for j in range(i):
-            _, left, right = np.intersect1d(series[i][0], series[j][0], assume_unique=True, return_indices=True)
+    correlation = np.eye(len(series))
+    groups: dict[bytes, list[int]] = {}      # most series of a family stand on the same dates: one product a pair of groups
+    for place, (dates, _) in enumerate(series):
+        groups.setdefault(dates.astype("datetime64[D]").tobytes(), []).append(place)
+    placed = [(series[places[0]][0], np.array(places), np.stack([series[i][1] for i in places])) for places in groups.values()]
+    for number, (days, mine, rows) in enumerate(placed):
+        for other_days, others, columns in placed[: number + 1]:
+            _, left, right = np.intersect1d(days, other_days, assume_unique=True, return_indices=True)
             if left.size < LEAST_OVERLAP:
                 continue
-            a, b = series[i][1][left], series[j][1][right]
-            a, b = a - a.mean(), b - b.mean()
-            scale = math.sqrt(float(a @ a) * float(b @ b))
-            if scale > 0.0:
-                correlation[i, j] = correlation[j, i] = float(np.clip(a @ b / scale, -1.0, 1.0))
+            block = _standard(rows[:, left]) @ _standard(columns[:, right]).T
+            correlation[np.ix_(mine, others)] = np.clip(block, -1.0, 1.0)
+            correlation[np.ix_(others, mine)] = np.clip(block, -1.0, 1.0).T
+    np.fill_diagonal(correlation, 1.0)
     return correlation
+
+
+def _standard(rows: Array) -> Array:
+    """Each row less its mean, at length 1; zeros where it does not vary."""
+    away = rows - rows.mean(axis=1, keepdims=True)
+    length = np.sqrt((away * away).sum(axis=1, keepdims=True))
+    found: Array = np.divide(away, length, out=np.zeros_like(away), where=length > 0.0)
+    return found
 
 
 def _spread(moments: SharpeMoments) -> float:

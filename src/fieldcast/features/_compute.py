@@ -18,7 +18,8 @@ def compute(bars: pl.DataFrame, blocks: Sequence[str], vix: pl.DataFrame | None 
 
     Parameters
     ----------
-    bars : schema `market.BARS`, one instrument, ascending, one row each; n rows
+    bars : schema `market.BARS`, one instrument, ascending, one row each; n rows. Decisions about daily bars are made 30 minutes
+        after the session, those about intraday bars a second after the bar (`market.decision_delay`)
     blocks : out of "a20", "vix", "volatility", "set31", "fields.…" (see `features.blocks`), "fields" for all of the last,
         or a tier ("a50" … "a500") for a20 and what the tiers up to it add
     vix : bars of VIX (ts, available_at and close are read); needed for the block "vix" alone
@@ -83,6 +84,53 @@ def _table(bars: pl.DataFrame, inputs: Inputs, chosen: Sequence[Column], found: 
             raise InvalidInput(f"expected finite {column.name}, found {line[row]} at {bars['ts'][row]}; check these bars")
         table[column.name] = pl.Series(column.name, line, nan_to_null=True)
     return pl.DataFrame(table)
+
+
+def newest(inputs: Inputs, blocks: Sequence[str]) -> np.ndarray:
+    """The last row of `compute`'s columns, (p,) and NaN where it has null; of blocks that read bars alone.
+
+    Raises
+    ------
+    InvalidInput : the block "vix" or one of "fields.…", which read more than these arrays; or a value that is infinite
+    """
+    chosen = of_blocks(blocks)
+    wanted = {column.block for column in chosen}
+    if other := sorted(name for name in wanted if not reads_bars_alone(name)):
+        raise InvalidInput(f"expected blocks that read bars alone, found {', '.join(other)}; use compute")
+    found: dict[str, np.ndarray] = {}
+    if _a20.BLOCK in wanted:
+        found |= _a20.values(inputs)
+    if _volatility.BLOCK in wanted:
+        found |= _volatility.values(inputs)
+    if _set31.BLOCK in wanted:
+        found |= _set31.values(inputs)
+    if asked := {column.name: column.formula for column in chosen if column.block in tiers.BLOCKS}:
+        found |= tiers.values(inputs, asked)
+    whole = not (inputs.available_at > inputs.as_of).any()
+    clean = {name for name, known in inputs.known.items() if whole and known.all()}
+    out = np.full(len(chosen), np.nan)
+    usable: dict[tuple[tuple[str, ...], int], bool] = {}
+    for place, column in enumerate(chosen):
+        key = (column.inputs, column.warmup)
+        if clean.issuperset(column.inputs):
+            counts = inputs.rows > column.warmup
+        elif column.block == _set31.BLOCK:
+            counts = bool(_usable(inputs, column)[-1])
+        else:
+            if key not in usable:
+                usable[key] = bool(inputs.usable(*key)[-1])
+            counts = usable[key]
+        if counts:
+            out[place] = found[column.name][-1]
+    if np.isinf(out).any():
+        bad = [column.name for column, value in zip(chosen, out, strict=True) if np.isinf(value)]
+        raise InvalidInput(f"expected finite {', '.join(bad)}, found an infinity in the newest row; check these bars")
+    return out
+
+
+def reads_bars_alone(block: str) -> bool:
+    """True where a block's columns come from arrays of bars and from nothing else."""
+    return block in (_a20.BLOCK, _volatility.BLOCK, _set31.BLOCK, *tiers.BLOCKS)
 
 
 def _usable(inputs: Inputs, column: Column) -> Mask:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from fieldcast.ground import InvalidInput
-from fieldcast.market import BARS, DECISION_DELAY, trusted_open
+from fieldcast.market import BARS, decision_delay, trusted_open
 
 Array = npt.NDArray[np.float64]
 Stamps = npt.NDArray[np.int64]  # microseconds since 1970, UTC
@@ -68,22 +68,25 @@ def read_bars(bars: pl.DataFrame) -> Inputs:
     missing = [name for name in BARS if name not in bars.columns]
     if missing:
         raise InvalidInput(f"expected bars with the columns {', '.join(BARS)}; missing {', '.join(missing)}")
-    if bars.height and bars["instrument"].n_unique() != 1:
-        raise InvalidInput(f"expected bars of one instrument, found {bars['instrument'].n_unique()}; call once for each")
+    named = bars["instrument"]
+    if bars.height and (named.null_count() or not (named == named[0]).all()):
+        raise InvalidInput(f"expected bars of one instrument, found {named.n_unique()}; call once for each")
     ts = stamps(bars, "ts")
-    if bars.height > 1 and not (np.diff(ts) > 0).all():
+    if bars.height > 1 and not (ts[1:] > ts[:-1]).all():
         row = int(np.flatnonzero(np.diff(ts) <= 0)[0]) + 1
         raise InvalidInput(f"expected bars in ascending order of ts, one row each; row {row} is not after row {row - 1}")
     if bars["close"].null_count():
         raise InvalidInput(f"expected a close in every bar, found {bars['close'].null_count()} without; drop those rows")
     close = values(bars["close"], "close")
     price = {name: values(bars[name], name) for name in ("high", "low")}
-    price["open"] = values(bars.select(open=trusted_open())["open"], "open")
+    reasons = bars["reasons"]
+    plain = reasons.null_count() == bars.height or not reasons.str.contains("open_synthetic", literal=True).any()
+    price["open"] = values(bars["open"] if plain else bars.select(open=trusted_open())["open"], "open")
     traded = values(bars["volume"], "volume")
     for name, array in {"close": close, **price}.items():
-        if (array <= 0).any():
+        if array.size and not np.fmin.reduce(array) > 0 and (array <= 0).any():
             raise InvalidInput(f"expected positive prices, found {name} {np.nanmin(array)}; clean the bars first")
-    if (traded < 0).any():
+    if traded.size and np.fmin.reduce(traded) < 0:
         raise InvalidInput(f"expected volumes of at least zero, found {np.nanmin(traded)}; clean the bars first")
     known = {name: ~np.isnan(array) for name, array in price.items()}
     known["close"] = np.ones(close.size, dtype=bool)
@@ -91,15 +94,20 @@ def read_bars(bars: pl.DataFrame) -> Inputs:
     ranged = known["high"] & known["low"]
     return Inputs(
         ts=ts,
-        as_of=ts + DECISION_DELAY // MICROSECOND,
+        as_of=ts + decision_delay(ts) // MICROSECOND,
         available_at=stamps(bars, "available_at"),
-        open=np.where(known["open"], price["open"], close),
-        high=np.where(ranged, price["high"], close),
-        low=np.where(ranged, price["low"], close),
+        open=_filled(price["open"], known["open"], close),
+        high=_filled(price["high"], ranged, close),
+        low=_filled(price["low"], ranged, close),
         close=close,
-        volume=np.where(known["volume"], traded, 0.0),
+        volume=_filled(traded, known["volume"], 0.0),
         known=known,
     )
+
+
+def _filled(array: Array, known: Mask, otherwise: Array | float) -> Array:
+    """The array with a stand-in where it is not known; itself where all of it is."""
+    return array if known.all() else np.where(known, array, otherwise)
 
 
 def stamps(frame: pl.DataFrame, name: str) -> Stamps:
@@ -109,14 +117,18 @@ def stamps(frame: pl.DataFrame, name: str) -> Stamps:
         raise InvalidInput(f"expected {name} as times in UTC, found {column.dtype}")
     if column.null_count():
         raise InvalidInput(f"expected {name} in every row, found {column.null_count()} without")
-    return column.cast(pl.Datetime("us", "UTC")).to_physical().to_numpy().astype(np.int64)
+    if column.dtype.time_unit != "us":
+        column = column.cast(pl.Datetime("us", "UTC"))
+    return column.to_physical().to_numpy().astype(np.int64)
 
 
 def values(column: pl.Series, name: str) -> Array:
     """A column as (n,) float64, NaN where it is null; NaN or infinity in the column itself is refused."""
     if not column.dtype.is_numeric():
         raise InvalidInput(f"expected numbers in {name}, found {column.dtype}")
-    column = column.cast(pl.Float64)
-    if (~column.drop_nulls().is_finite()).any():
+    if column.dtype != pl.Float64:
+        column = column.cast(pl.Float64)
+    array: Array = column.to_numpy().astype(np.float64)  # a null is NaN here
+    if int(np.count_nonzero(np.isfinite(array))) != len(column) - column.null_count():
         raise InvalidInput(f"expected finite numbers or null in {name}, found NaN or infinity")
-    return column.fill_null(float("nan")).to_numpy().astype(np.float64)
+    return array

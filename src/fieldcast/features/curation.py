@@ -56,21 +56,29 @@ def correlations(X: npt.ArrayLike) -> Array:
     return out
 
 
-def mutual_information(X: npt.ArrayLike, y: npt.ArrayLike, bins: int = BINS) -> Array:
-    """Mutual information of each column with the label in nats, its bias taken off; (p,), below zero where there is none."""
+def mutual_information(X: npt.ArrayLike, y: npt.ArrayLike, bins: int = BINS, *, effective: float | None = None) -> Array:
+    """Mutual information of each column with the label in nats, its bias taken off; (p,), below zero where there is none.
+
+    Parameters
+    ----------
+    effective : rows that the rows are worth where their labels overlap; None = all of them. The bias is that of so many
+    """
     table, label = checked(X, y)
+    n = _effective(effective, len(table))
     if bins < 2:
         raise InvalidInput(f"expected at least 2 bins, found {bins}")
     classes = _binned(label, bins)
-    return np.array([_information(_binned(column, bins), classes) for column in table.T])
+    return np.array([_information(_binned(column, bins), classes, n) for column in table.T])
 
 
-def information_noise(X: npt.ArrayLike, y: npt.ArrayLike, bins: int = BINS) -> Array:
-    """(p,) standard deviation of `mutual_information` where column and label are independent, sqrt((A - 1)(B - 1) / 2) / n."""
+def information_noise(X: npt.ArrayLike, y: npt.ArrayLike, bins: int = BINS, *, effective: float | None = None) -> Array:
+    """(p,) standard deviation of `mutual_information` where column and label are independent, sqrt((A - 1)(B - 1) / 2) / n,
+    with n the `effective` rows."""
     table, label = checked(X, y)
+    n = _effective(effective, len(table))
     classes = np.unique(_binned(label, bins)).size
     cells = np.array([(np.unique(_binned(column, bins)).size - 1) * (classes - 1) for column in table.T])
-    out: Array = np.sqrt(cells / 2.0) / len(table)
+    out: Array = np.sqrt(cells / 2.0) / n
     return out
 
 
@@ -96,9 +104,10 @@ def twins(X: npt.ArrayLike, order: Sequence[int], limit: float) -> dict[int, tup
     return found
 
 
-def stability(X: npt.ArrayLike, y: npt.ArrayLike, blocks: int = BLOCKS) -> Array:
+def stability(X: npt.ArrayLike, y: npt.ArrayLike, blocks: int = BLOCKS, *, effective: float | None = None) -> Array:
     """How unsteady each column's correlation is over time; (p,) at or above 0, infinite where its mean is zero.
 
+    `effective` rows are what the rows are worth where their labels overlap: what chance alone gives is that of so many.
     A block in which column or label does not vary says nothing and does not count; NaN where fewer than two blocks do.
     """
     table, label = checked(X, y)
@@ -107,7 +116,7 @@ def stability(X: npt.ArrayLike, y: npt.ArrayLike, blocks: int = BLOCKS) -> Array
     parts = np.array_split(np.arange(len(table)), blocks)
     found = np.array([(_ranks(table[rows]).T @ _ranks(label[rows][:, None]))[:, 0] for rows in parts])
     out = np.full(table.shape[1], np.nan)
-    chance = 1.0 / (len(table) / blocks)
+    chance = 1.0 / (_effective(effective, len(table)) / blocks)
     for place, values in enumerate(found.T):
         known = values[~np.isnan(values)]
         if known.size >= 2:
@@ -138,8 +147,15 @@ def _binned(values: Array, bins: int) -> npt.NDArray[np.int64]:
     return np.searchsorted(edges, values, side="right").astype(np.int64)
 
 
-def _information(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> float:
-    """Plug-in mutual information of two series of classes less its bias."""
+def _effective(effective: float | None, rows: int) -> float:
+    found = float(rows) if effective is None else float(effective)
+    if not 1.0 <= found <= rows:
+        raise InvalidInput(f"expected 1 to {rows} effective rows, found {found}")
+    return found
+
+
+def _information(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64], effective: float) -> float:
+    """Plug-in mutual information of two series of classes less its bias over so many independent rows."""
     joint = np.zeros((int(a.max()) + 1, int(b.max()) + 1))
     np.add.at(joint, (a, b), 1.0)
     joint = joint[joint.sum(axis=1) > 0][:, joint.sum(axis=0) > 0]
@@ -148,4 +164,4 @@ def _information(a: npt.NDArray[np.int64], b: npt.NDArray[np.int64]) -> float:
     seen = joint > 0
     plain = float((joint[seen] * np.log(joint[seen] / expected[seen])).sum() / n)
     cells = float((joint.shape[0] - 1) * (joint.shape[1] - 1))
-    return plain - cells / (2.0 * n)
+    return plain - cells / (2.0 * effective)

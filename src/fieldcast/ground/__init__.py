@@ -11,6 +11,7 @@ from fieldcast.ground.errors import (
     InvalidInput,
     MissingData,
     ShortHistory,
+    StrategyError,
 )
 from fieldcast.ground.files import write_whole
 from fieldcast.ground.hashing import canonical_json, digest
@@ -31,6 +32,7 @@ __all__ = [
     "Settings",
     "ShortHistory",
     "Shown",
+    "StrategyError",
     "SystemClock",
     "canonical_json",
     "digest",

@@ -45,3 +45,11 @@ class ConflictError(FieldcastError):
 
 class Halted(FieldcastError):
     """The system refuses to go on until a person has looked."""
+
+
+class StrategyError(InvalidInput):
+    """A strategy raises, returns what is no target, or looks ahead; `bar` (from 0) says where, where that is known."""
+
+    def __init__(self, message: str, *, bar: int | None = None) -> None:
+        super().__init__(message)
+        self.bar = bar

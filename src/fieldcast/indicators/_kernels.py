@@ -15,6 +15,7 @@ import numpy as np
 from numba import njit
 
 FUSED = {"contract"}  # a product and the sum it enters are one instruction, rounded once
+TIE = 1e-9  # of the price or the value: what lies nearer together is equal, and differs by rounding
 EMA_STATE = 6
 WILDER_STATE = 12
 FLOW_STATE = 5
@@ -144,9 +145,10 @@ def direction_line(high, low, close, period, state, out):  # type: ignore[no-unt
             down = bottom - low[row]
             plus = 0.0
             minus = 0.0
-            if down > 0.0 and up < down:
+            tie = TIE * high[row]       # moves that are equal but for their rounding: neither counts, at any scale of the prices
+            if down > 0.0 and down - up > tie:
                 minus = down
-            elif up > 0.0 and up > down:
+            elif up > 0.0 and up - down > tie:
                 plus = up
             if seen < period:       # sums of the first period - 1 changes, then Wilder's smoothing
                 pluses += plus

@@ -19,10 +19,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+TIE = 1e-9  # of the price or the value: what lies nearer together is equal, and differs by rounding
+
 
 @njit(cache=True)
 def permutation_entropy(x, rows, order, out):  # type: ignore[no-untyped-def]
-    """Out (n,) in [0, 1]; equal values count in the order they came."""
+    """Out (n,) in [0, 1]; equal values, such that differ by rounding among them, count in the order they came."""
     patterns = 1
     for k in range(2, order + 1):
         patterns *= k
@@ -44,7 +46,7 @@ def permutation_entropy(x, rows, order, out):  # type: ignore[no-untyped-def]
                     break
                 smaller = 0
                 for j in range(i + 1, order):
-                    smaller += x[row - order + 1 + j] < value
+                    smaller += value - x[row - order + 1 + j] > TIE * abs(value)
                 code = code * (order - i) + smaller
         codes[row] = code if good else -1
         if good:

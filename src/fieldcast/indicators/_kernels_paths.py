@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 
 FUSED = {"contract"}
+TIE = 1e-9  # of the price or the value: what lies nearer together is equal, and differs by rounding
 
 
 @njit(cache=True, fastmath=FUSED)
@@ -84,8 +85,9 @@ def directional_shares(high, low, close, period, plus_out, minus_out):  # type: 
             continue
         here = max(high[row], close[row - 1]) - min(low[row], close[row - 1])
         up, down = high[row] - high[row - 1], low[row - 1] - low[row]
-        plus = up if up > 0.0 and up > down else 0.0
-        minus = down if down > 0.0 and down > up else 0.0
+        tie = TIE * high[row]
+        plus = up if up > 0.0 and up - down > tie else 0.0
+        minus = down if down > 0.0 and down - up > tie else 0.0
         if row < period:
             pluses += plus
             minuses += minus

@@ -13,19 +13,23 @@ from fieldcast.market.schemas import (
     trusted_open,
 )
 from fieldcast.market.sessions import (
+    BAR_LATENCY,
     DECISION_DELAY,
+    decision_delay,
     last_session,
     next_session,
     segments,
     sessions,
     sessions_between,
     sessions_per_year,
+    time_zone,
 )
 from fieldcast.market.tables import DAILY, INTERVALS, TABLES, Layout, Table, table_of
 
 __all__ = [
     "BARS",
     "BAR_KEY",
+    "BAR_LATENCY",
     "DAILY",
     "DECISION_DELAY",
     "INTERVALS",
@@ -38,6 +42,7 @@ __all__ = [
     "Table",
     "add_reason",
     "conform",
+    "decision_delay",
     "default_instrument",
     "empty_bars",
     "file_name",
@@ -50,5 +55,6 @@ __all__ = [
     "sessions_between",
     "sessions_per_year",
     "table_of",
+    "time_zone",
     "trusted_open",
 ]

@@ -23,6 +23,7 @@ class Kind(StrEnum):
     FX = "fx"
     CRYPTO = "crypto"
     FUTURE = "future"
+    OPTION = "option"  # one contract of a chain; its multiplier is the number of units of the underlying that it stands for
     RATE = "rate"  # a yield or a macro series: watched, never held
 
 

@@ -10,11 +10,15 @@ from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from fieldcast.ground import InvalidInput, utc
 
 DECISION_DELAY = timedelta(minutes=30)
+BAR_LATENCY = timedelta(seconds=1)  # from the end of an intraday bar until it has arrived and a decision about it is made
+_SHORTEST_DAY = timedelta(hours=12)  # daily bars lie further apart than this, intraday bars of one session nearer
 FIRST_SESSION = "1950-01-01"
 
 
@@ -54,6 +58,15 @@ def _schedule(calendar: str) -> Any:
     except ValueError:      # its holidays are recorded from a later year on
         bound = exchange_calendars.get_calendar(calendar).bound_min()
         return exchange_calendars.get_calendar(calendar, start=bound).schedule
+
+
+@lru_cache(maxsize=16)
+def time_zone(calendar: str) -> str:
+    """Name of the zone in which a calendar's exchange keeps its hours, such as America/New_York; UTC for 24/7."""
+    _schedule(calendar)  # refuses a name that is no calendar
+    import exchange_calendars
+
+    return str(exchange_calendars.get_calendar(calendar).tz)
 
 
 _HALTED = {"CMES": ("America/Chicago", 16, 17), "us_futures": ("America/New_York", 17, 18)}
@@ -97,6 +110,17 @@ def segments(calendar: str) -> pl.DataFrame:
 def sessions_between(calendar: str, first: date, last: date) -> pl.DataFrame:
     """Sessions of `calendar` with `first` ≤ session ≤ `last`; columns as in `sessions`."""
     return sessions(calendar).filter(pl.col("session").is_between(first, last))
+
+
+def decision_delay(ts: NDArray[np.int64]) -> timedelta:
+    """From a bar's end until a decision about it is made: 30 minutes after a session, one second after an intraday bar.
+
+    Parameters
+    ----------
+    ts : (n,) ends of the bars, microseconds, ascending; bars of which two lie less than 12 hours apart are intraday ones
+    """
+    intraday = len(ts) > 1 and int((ts[1:] - ts[:-1]).min()) < _SHORTEST_DAY // timedelta(microseconds=1)
+    return BAR_LATENCY if intraday else DECISION_DELAY
 
 
 @lru_cache(maxsize=16)

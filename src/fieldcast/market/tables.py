@@ -175,6 +175,23 @@ def _option_bars(interval: str) -> Table:
     )
 
 
+OPTION_TRADES = Table(
+    "option_trades",
+    _schema(                       # instrument = the underlying; a print that was cancelled has a later version with size 0
+        contract_id=_TEXT, root=_TEXT, expiry_ts=STAMP, strike=_FLOAT, right=_TEXT, exercise_style=_TEXT, settlement=_TEXT,
+        multiplier=_FLOAT,
+        sequence=_INT,             # place in the source
+        price=_FLOAT, size=_FLOAT,  # size in contracts
+        side=_TEXT,                # of the aggressor, buy or sell; null where the source does not say
+        exchange=_TEXT, conditions=_TEXT,
+        bid=_FLOAT, ask=_FLOAT, bid_size=_FLOAT, ask_size=_FLOAT,      # the best of all exchanges as the print found it
+        underlying_bid=_FLOAT, underlying_ask=_FLOAT,
+    ),
+    ("instrument", "ts", "contract_id", "sequence"), Layout.INTRADAY,
+    required=("contract_id", "root", "expiry_ts", "strike", "right", "multiplier", "sequence", "price", "size"),
+    positive=("strike", "multiplier", "price", "underlying_bid", "underlying_ask"),
+    non_negative=("size", "bid", "ask", "bid_size", "ask_size"),
+)
 OPEN_INTEREST = Table(
     "open_interest",
     _schema(contract_id=_TEXT, open_interest=_FLOAT),      # instrument = the underlying; available_at: next session's open
@@ -248,7 +265,8 @@ TABLES: Mapping[str, Table] = {
         *(_bars(interval) for interval in INTERVALS),
         *(_quote_bars(interval) for interval in INTERVALS),
         *(_option_bars(interval) for interval in ("1d", "1h", "1m", "1s")),
-        *(TRADES, QUOTES, DEPTH, CHAINS, OPEN_INTEREST, SHORT_VOLUME, MACRO, NEWS, TEXT_SCORES, ACTIONS, EVENTS, FUNDING),
+        *(OPTION_TRADES, TRADES, QUOTES, DEPTH, CHAINS, OPEN_INTEREST, SHORT_VOLUME, MACRO),
+        *(NEWS, TEXT_SCORES, ACTIONS, EVENTS, FUNDING),
     )
 }
 

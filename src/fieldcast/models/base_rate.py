@@ -1,6 +1,6 @@
 """Base rate: the share of ones in the training rows, whatever the features say.
 
-    p = (k + 1/2) / (n + 1)        k ones among n labels
+    p = (k + 1/2) / (n + 1)        k ones among n labels, each counted as its weight says
 
 The half (Krichevsky-Trofimov) keeps p inside (0, 1), so that its log loss is finite on any test row.
 """
@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fieldcast.models.contract import Floats, OddsModel, check_labels, not_fitted
+from fieldcast.models.contract import Floats, OddsModel, check_labels, check_weights, not_fitted
 
 
 class BaseRate(OddsModel):
@@ -26,10 +26,12 @@ class BaseRate(OddsModel):
         self.rate: float | None = None
         self.rows = 0
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, *, weights: ArrayLike | None = None) -> Self:
         rows = len(np.asarray(X))
         labels = check_labels(y, rows, both_classes=False)
-        self.rate = float((labels.sum() + 0.5) / (rows + 1.0))
+        counted = check_weights(weights, rows)
+        ones = labels.sum() if counted is None else labels @ counted
+        self.rate = float((ones + 0.5) / (rows + 1.0))
         self.rows = rows
         return self
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fieldcast.ground import InvalidInput
-from fieldcast.models.contract import Floats, OddsModel, check_features, check_labels, not_fitted
+from fieldcast.models.contract import Floats, OddsModel, check_features, check_labels, check_weights, not_fitted
 from fieldcast.models.early_stop import HeldOut, check_held_out
 
 if TYPE_CHECKING:
@@ -73,8 +73,11 @@ class BoostedTrees(OddsModel):
         self._booster: Booster | None = None
         self._text: str | None = None  # LightGBM's own format, made when it is first asked for
 
-    def fit(self, X: ArrayLike, y: ArrayLike, *, held_out: HeldOut | None = None) -> Self:
-        """Fit; with `held_out` rows (later in time, chosen by the caller) keep the rounds up to their best log loss."""
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, *, weights: ArrayLike | None = None, held_out: HeldOut | None = None
+    ) -> Self:
+        """Fit; with `held_out` rows (later in time, chosen by the caller) keep the rounds up to their best log loss, in which
+        each of them counts the same."""
         import lightgbm
 
         table = check_features(X, missing_allowed=True)
@@ -85,10 +88,13 @@ class BoostedTrees(OddsModel):
             "min_data_in_leaf": self.min_rows_in_leaf,
             "seed": self.seed,
         }
-        data = lightgbm.Dataset(table, label=labels, params=settings)
+        data = lightgbm.Dataset(table, label=labels, weight=check_weights(weights, len(table)), params=settings)
         if held_out is None:
-            self._booster = lightgbm.train(settings, data, num_boost_round=self.rounds)
-            self.rows, self.kept, self._text = len(table), None, None
+            # LightGBM would write and read the model to drop its data, and the hash would write it again: once is enough
+            grown = lightgbm.train(settings, data, num_boost_round=self.rounds, keep_training_booster=True)
+            self._text = str(grown.model_to_string())
+            self._booster = lightgbm.Booster(model_str=self._text)
+            self.rows, self.kept = len(table), None
             return self
         later, answers = check_held_out(held_out, table.shape[1])
         stop = lightgbm.early_stopping(held_out.patience, verbose=False)

@@ -1,10 +1,11 @@
 """The contract of every odds model.
 
-    fit(X, y) -> self          X (n, p), y (n,) of 0 and 1
+    fit(X, y, weights) -> self X (n, p), y (n,) of 0 and 1, weights (n,) above zero with mean 1, or none
     predict(X) -> (n,)         P(y = 1), strictly between 0 and 1
     parameters() -> dict       everything that predict needs, as JSON types; `hash` is its digest
 
-A model knows nothing of time: which rows it may see is the caller's walk-forward split.
+A model knows nothing of time: which rows it may see is the caller's walk-forward split. A weight says how much a row counts
+in what the fit minimises; with mean 1 a penalty keeps its strength. `features.weights` makes them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from fieldcast.ground import InvalidInput, digest
 
 Floats = NDArray[np.float64]
+_MEAN_ONE = 1e-6  # how far the mean of weights may be from 1: a selection of weighted rows has to be scaled anew
 
 
 class OddsModel(ABC):
@@ -34,12 +36,17 @@ class OddsModel(ABC):
         return self.kind
 
     @abstractmethod
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, *, weights: ArrayLike | None = None) -> Self:
         """Learn from rows X (n, p) and labels y (n,); returns the model itself.
+
+        Parameters
+        ----------
+        weights : (n,) above zero with mean 1, how much each row counts; None = all the same
 
         Raises
         ------
-        InvalidInput : wrong shapes, labels other than 0 and 1, NaN or infinity where the model does not allow it
+        InvalidInput : wrong shapes, labels other than 0 and 1, NaN or infinity where the model does not allow it, or weights
+            that are not above zero with mean 1
         """
 
     @abstractmethod
@@ -101,6 +108,21 @@ def check_labels(y: ArrayLike, rows: int, *, both_classes: bool = True) -> Float
     if both_classes and (ones.all() or not ones.any()):
         raise InvalidInput(f"expected both classes among {rows} labels, found only {int(labels[0])}; use BaseRate")
     return labels
+
+
+def check_weights(weights: ArrayLike | None, rows: int) -> Floats | None:
+    """Weights as float64 (n,), above zero with mean 1; None where there are none."""
+    if weights is None:
+        return None
+    given = np.asarray(weights, dtype=np.float64)
+    if given.shape != (rows,):
+        raise InvalidInput(f"expected {rows} weights, one a row of X, found shape {given.shape}")
+    if not np.isfinite(given).all() or (given <= 0).any() or abs(given.mean() - 1.0) > _MEAN_ONE:
+        raise InvalidInput(
+            f"expected weights above zero with mean 1, found {given.min():.3g} to {given.max():.3g}, mean "
+            f"{given.mean():.6g}; use features.weights.scaled"
+        )
+    return given
 
 
 def not_fitted(model: object) -> InvalidInput:

@@ -5,8 +5,8 @@ In this order, the first reason counts:
     constant      the column does not vary
     redundant     |rank correlation| >= 0.95 with a column that relates more strongly to the label, which stays
     unrelated     neither |rank correlation| nor mutual information with the label stands out: each has to reach its limit and
-                  two standard deviations of what independent rows give by chance. Labels that overlap are not independent and
-                  pass more easily; they have the shuffling before them still
+                  two standard deviations of what chance gives over the effective rows: the sum of the rows' average uniqueness,
+                  since labels that overlap tell the same twice
     unstable      where the correlation is what stands out: its spread over blocks beyond chance is above 0.8 of its mean
     worthless     shuffling the column inside the test part of an inner walk-forward costs the fitted model less than 0.001
                   nats of log-loss, or no more than twice the standard error of that cost over the folds
@@ -30,11 +30,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from fieldcast.features import curation as measures
 from fieldcast.features.normalise import training_rows
+from fieldcast.features.weights import average_uniqueness
 from fieldcast.ground import InvalidInput
 from fieldcast.models.contract import Floats, OddsModel, check_labels
 from fieldcast.models.logistic import Logistic
 
 Make = Callable[[], OddsModel]
+Runs = tuple[ArrayLike, ArrayLike, ArrayLike]
 _EDGE = 1e-12
 
 
@@ -115,12 +117,14 @@ class Curation:
     loss_all, loss_kept : log-loss of the inner test blocks in nats, with all varying columns, and with the kept ones, which
         the same blocks have chosen; of kept none, that of the base rate
     rows : training rows that were read
+    effective_rows : what they are worth where labels overlap
     """
 
     verdicts: tuple[ColumnVerdict, ...]
     loss_all: float
     loss_kept: float
     rows: int
+    effective_rows: float
 
     @property
     def kept(self) -> tuple[str, ...]:
@@ -141,6 +145,7 @@ def curate(
     seed: int,
     make: Make = Logistic,
     rules: CurationRules | None = None,
+    runs: Runs | None = None,
 ) -> Curation:
     """Which of `columns` to keep, by the training rows.
 
@@ -153,6 +158,8 @@ def curate(
         moment has k rows, so it is k times the horizon
     seed : of the shuffles
     make : a new unfitted model each time it is called
+    runs : (n,) begin and (n,) end of each label and (m,) ends of all bars, as `features.weights.average_uniqueness` takes them.
+        None = each label runs on over the `gap` rows that follow it, which in a pool counts each moment once
 
     Raises
     ------
@@ -168,13 +175,15 @@ def curate(
     table, label = measures.checked(given[rows], np.asarray(y, dtype=np.float64)[rows])
     check_labels(label, len(table))
     varies = np.ptp(table, axis=0) > 0
+    worth_rows = _effective_rows(rows, gap, runs)
     related = measures.correlation(table, label)
-    information = measures.mutual_information(table, label)
-    unsteady = measures.stability(table, label, chosen.blocks)
+    information = measures.mutual_information(table, label, effective=worth_rows)
+    unsteady = measures.stability(table, label, chosen.blocks, effective=worth_rows)
     order = np.argsort(-np.nan_to_num(np.abs(related)), kind="stable").tolist()
     twins = measures.twins(table, order, chosen.redundancy)
-    tells = np.abs(related) >= max(chosen.correlation, chosen.sigmas / np.sqrt(len(table)))
-    informs = information >= np.maximum(chosen.information, chosen.sigmas * measures.information_noise(table, label))
+    tells = np.abs(related) >= max(chosen.correlation, chosen.sigmas / np.sqrt(worth_rows))
+    noise = measures.information_noise(table, label, effective=worth_rows)
+    informs = information >= np.maximum(chosen.information, chosen.sigmas * noise)
     why: list[Why | None] = []
     for place in range(len(columns)):
         if not varies[place]:
@@ -211,7 +220,18 @@ def curate(
         for place, name in enumerate(columns)
     )
     everything = _loss(table[:, np.flatnonzero(varies)], label, folds, make)
-    return Curation(verdicts, everything, _loss(table[:, final], label, folds, make), len(table))
+    return Curation(verdicts, everything, _loss(table[:, final], label, folds, make), len(table), worth_rows)
+
+
+def _effective_rows(rows: NDArray[np.int64], gap: int, runs: Runs | None) -> float:
+    """Sum of the training rows' average uniqueness, at least 1."""
+    if runs is not None:
+        start, end, moments = (np.asarray(part) for part in runs)
+        return max(1.0, float(average_uniqueness(start[rows], end[rows], moments=moments).sum()))
+    if gap <= 1:
+        return float(len(rows))
+    every = np.arange(rows[0], rows[-1] + gap + 1)  # rows that were left out pass as well
+    return max(1.0, float(average_uniqueness(rows, rows + gap, moments=every).sum()))
 
 
 def _folds(rows: int, folds: int, gap: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:

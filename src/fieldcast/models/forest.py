@@ -1,6 +1,6 @@
 """Random forest: the mean of many deep-ish trees, each grown on a bootstrap sample with a random choice of columns.
 
-    P(y = 1 | x) = mean over trees of (share of ones among the training rows in x's leaf)
+    P(y = 1 | x) = mean over trees of (share of ones among the training rows in x's leaf, each counted as its weight says)
 
 Grown by scikit-learn (Breiman 2001; the variant that averages shares instead of votes), then taken over as plain
 arrays: a saved forest is JSON and needs no scikit-learn to predict. A row goes left at a node where
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fieldcast.ground import InvalidInput
-from fieldcast.models.contract import Floats, OddsModel, check_features, check_labels, not_fitted
+from fieldcast.models.contract import Floats, OddsModel, check_features, check_labels, check_weights, not_fitted
 
 _EDGE = 1e-9
 _LEAF = -1  # as a child's number: the node is a leaf
@@ -71,7 +71,7 @@ class RandomForest(OddsModel):
         self.columns = 0
         self._grown: tuple[_Tree, ...] = ()
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, *, weights: ArrayLike | None = None) -> Self:
         from sklearn.ensemble import RandomForestClassifier
 
         table = _narrow(check_features(X, missing_allowed=False))
@@ -82,7 +82,7 @@ class RandomForest(OddsModel):
             max_features="sqrt",
             random_state=self.seed,
             n_jobs=1,
-        ).fit(table, labels)
+        ).fit(table, labels, sample_weight=check_weights(weights, len(table)))
         self._grown = tuple(_taken(estimator.tree_) for estimator in forest.estimators_)
         self.rows, self.columns = table.shape
         return self

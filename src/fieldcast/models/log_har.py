@@ -15,6 +15,7 @@ Sources: Corsi 2009 (HAR-RV); Garman and Klass 1980; Parkinson 1980; Patton 2011
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -60,6 +61,17 @@ def daily_variance(bars: pl.DataFrame) -> pl.DataFrame:
         .when(squared.is_not_null())
         .then(pl.lit("close_to_close")),
     )
+
+
+def bar_variance(opened: float, high: float, low: float, close: float, before: float) -> float:
+    """`daily_variance` of one row, to the last bit; NaN prices are not known, `before` is the close of the row before."""
+    spread, body, moved = (math.log(one / other) for one, other in ((high, low), (close, opened), (close, before)))
+    parkinson = spread * spread * (1.0 / (4.0 * math.log(2.0)))  # as polars divides by a constant
+    garman_klass = 0.5 * (spread * spread) - (2.0 * math.log(2.0) - 1.0) * (body * body)
+    for found in (garman_klass, parkinson, moved * moved):
+        if not math.isnan(found):
+            return max(found, FLOOR)
+    return math.nan
 
 
 def qlike(realised: ArrayLike, forecast: ArrayLike) -> float:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fieldcast.ground import InvalidInput
-from fieldcast.models.contract import Floats, OddsModel, check_features, check_labels, not_fitted
+from fieldcast.models.contract import Floats, OddsModel, check_features, check_labels, check_weights, not_fitted
 from fieldcast.models.logistic import sigmoid
 
 _EDGE = 1e-9
@@ -55,7 +55,7 @@ class MultilayerPerceptron(OddsModel):
         self.rows = 0
         self._arrays: dict[str, Floats] = {}
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, *, weights: ArrayLike | None = None) -> Self:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.neural_network import MLPClassifier
 
@@ -77,7 +77,7 @@ class MultilayerPerceptron(OddsModel):
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # the number of passes is the plan, not a limit
-            network.fit(_standard(table, mean, scale), labels)
+            network.fit(_standard(table, mean, scale), labels, sample_weight=check_weights(weights, len(table)))
         (first, second), (first_bias, second_bias) = network.coefs_, network.intercepts_
         if not all(np.isfinite(part).all() for part in (first, second, first_bias, second_bias)):
             raise InvalidInput(f"expected a fit of the mlp to stay finite on {len(table)} rows; lower its learning rate")

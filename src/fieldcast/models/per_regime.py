@@ -7,8 +7,9 @@ is not a feature is never given to the models.
     P(y = 1 | x, r) = P_r(y = 1 | x)        where regime r has at least `minimum_rows` training rows and both classes
                     = P_pooled(y = 1 | x)   else, with the reason
 
-The pooled model is fitted on all rows. Few rows a regime make a poor model, so the fallback is the rule and not the
-exception: `answered_by` says for each row which model spoke, and `fallback` why a regime has none.
+Weights of rows are scaled to mean 1 within each regime. The pooled model is fitted on all rows. Few rows a regime make a poor
+model, so the fallback is the rule and not the exception: `answered_by` says for each row which model spoke, and `fallback` why a
+regime has none.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fieldcast.ground import InvalidInput
-from fieldcast.models.contract import Floats, OddsModel, check_features, check_labels, not_fitted
+from fieldcast.models.contract import Floats, OddsModel, check_features, check_labels, check_weights, not_fitted
 
 POOLED = "pooled"
 NOT_SEEN, NOT_KNOWN = "the regime did not occur in training", "the regime is not known"
@@ -57,10 +58,11 @@ class PerRegime(OddsModel):
         self.models: dict[int, OddsModel] = {}
         self.fallback: dict[int, str] = {}  # regime → why it has no model of its own
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, *, weights: ArrayLike | None = None) -> Self:
         table, regime = self._parts(X)
         labels = check_labels(y, len(table))
-        pooled = self._new().fit(table, labels)
+        counted = check_weights(weights, len(table))
+        pooled = self._new().fit(table, labels, weights=counted)
         models: dict[int, OddsModel] = {}
         fallback: dict[int, str] = {}
         for code in (int(value) for value in np.unique(regime[np.isfinite(regime)])):
@@ -71,7 +73,8 @@ class PerRegime(OddsModel):
             elif np.ptp(labels[rows]) == 0.0:
                 fallback[code] = f"one class among {count} training rows"
             else:
-                models[code] = self._new().fit(table[rows], labels[rows])
+                own = None if counted is None else counted[rows] / counted[rows].mean()
+                models[code] = self._new().fit(table[rows], labels[rows], weights=own)
         self.pooled, self.models, self.fallback = pooled, models, fallback
         return self
 

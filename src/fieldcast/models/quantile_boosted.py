@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike
 
 from fieldcast.ground import InvalidInput, digest
 from fieldcast.models.boosted import SETTINGS
-from fieldcast.models.contract import Floats, check_features, not_fitted
+from fieldcast.models.contract import Floats, check_features, check_weights, not_fitted
 
 if TYPE_CHECKING:
     from lightgbm import Booster
@@ -39,12 +39,16 @@ class QuantileModel(ABC):
     levels: tuple[float, ...]
 
     @abstractmethod
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, *, weights: ArrayLike | None = None) -> Self:
         """Learn from rows X (n, p) and real targets y (n,); returns the model itself.
+
+        Parameters
+        ----------
+        weights : (n,) above zero with mean 1, how much each row counts; None = all the same
 
         Raises
         ------
-        InvalidInput : wrong shapes, a target that is not finite or never changes
+        InvalidInput : wrong shapes, a target that is not finite or never changes, or weights that are not above zero with mean 1
         """
 
     @abstractmethod
@@ -112,7 +116,7 @@ class QuantileBoosted(QuantileModel):
         self._texts: tuple[str, ...] = ()
         self._boosters: tuple[Booster, ...] = ()
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, *, weights: ArrayLike | None = None) -> Self:
         import lightgbm
 
         table = check_features(X, missing_allowed=True)
@@ -122,6 +126,7 @@ class QuantileBoosted(QuantileModel):
         scale = float(target.std())
         if not scale > 0.0:
             raise InvalidInput(f"expected targets that differ, found {len(target)} times {target[0]}: nothing to learn")
+        counted = check_weights(weights, len(table))
         texts = []
         for level in self.levels:
             settings = SETTINGS | {
@@ -132,7 +137,7 @@ class QuantileBoosted(QuantileModel):
                 "min_data_in_leaf": self.min_rows_in_leaf,
                 "seed": self.seed,
             }
-            data = lightgbm.Dataset(table, label=target / scale, params=settings)
+            data = lightgbm.Dataset(table, label=target / scale, weight=counted, params=settings)
             texts.append(str(lightgbm.train(settings, data, num_boost_round=self.rounds).model_to_string()))
         self._read(texts)
         self.rows, self.scale = len(table), scale

@@ -100,6 +100,17 @@ def load_quantile_model(directory: Path, *, expected: str | None = None) -> Quan
     return model
 
 
+def load_any_model(directory: Path, *, expected: str | None = None) -> OddsModel | QuantileModel:
+    """As `load_model`, for a model of odds or of quantiles."""
+    kind, parameters, recorded = _read(directory)
+    every: dict[str, type[OddsModel] | type[QuantileModel]] = {**model_kinds(), **quantile_kinds()}
+    if kind not in every:
+        raise InvalidInput(f"expected a model kind out of {', '.join(sorted(every))}, found {kind!r}")
+    model = every[kind].from_parameters(parameters)
+    _same(model.hash, recorded, expected, directory)
+    return model
+
+
 def _of_kind(kinds: dict[str, type[Model]], kind: str) -> type[Model]:
     if kind not in kinds:
         raise InvalidInput(f"expected a model kind out of {', '.join(sorted(kinds))}, found {kind!r}")

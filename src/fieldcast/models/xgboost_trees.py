@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fieldcast.ground import ConfigError, InvalidInput
-from fieldcast.models.contract import Floats, OddsModel, check_features, check_labels, not_fitted
+from fieldcast.models.contract import Floats, OddsModel, check_features, check_labels, check_weights, not_fitted
 from fieldcast.models.early_stop import HeldOut, check_held_out
 
 _EDGE = 1e-9
@@ -61,13 +61,16 @@ class XGBoostTrees(OddsModel):
         self._booster: Any = None
         self._text = ""
 
-    def fit(self, X: ArrayLike, y: ArrayLike, *, held_out: HeldOut | None = None) -> Self:
-        """Fit; with `held_out` rows (later in time, chosen by the caller) keep the rounds up to their best log loss."""
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, *, weights: ArrayLike | None = None, held_out: HeldOut | None = None
+    ) -> Self:
+        """Fit; with `held_out` rows (later in time, chosen by the caller) keep the rounds up to their best log loss, in which
+        each of them counts the same."""
         xgboost = _library()
         table = check_features(X, missing_allowed=True)
         labels = check_labels(y, len(table))
         settings = SETTINGS | {"max_depth": self.depth, "eta": self.learning_rate, "seed": self.seed}
-        data = xgboost.DMatrix(table, label=labels, nthread=1)
+        data = xgboost.DMatrix(table, label=labels, weight=check_weights(weights, len(table)), nthread=1)
         stop: dict[str, Any] = {}
         if held_out is not None:
             later, answers = check_held_out(held_out, table.shape[1])

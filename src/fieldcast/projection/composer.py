@@ -52,8 +52,8 @@ class HorizonPath:
     """What is projected over one horizon at each row; arrays are (n,) or (n, k), NaN where there is no projection.
 
     `odds` are up, flat, down; `coverage` is the share of known outcomes inside the 50, 75 and 90 % bands so far and `scored`
-    their number; `sigma` is that of the log return over the horizon, `drift_bps` what the odds moved the cone by (0 where they
-    do not).
+    their number; `sigma` is that of the log return over the horizon, `moved` the log return that the odds moved the cone by (0
+    where they do not).
     """
 
     horizon: int
@@ -64,13 +64,19 @@ class HorizonPath:
     flat_band_bps: Floats
     mean_bps: Floats
     sigma: Floats
-    drift_bps: Floats
+    moved: Floats
     agree: NDArray[np.bool_]
     saturated: NDArray[np.bool_]
     reliability: ReliabilityParts
     coverage: Floats
     scored: NDArray[np.int64]
     cone: ConePath
+
+    @property
+    def drift_bps(self) -> Floats:
+        """(n,) what the odds moved the cone by, bps."""
+        moved: Floats = 1e4 * self.moved
+        return moved
 
     @property
     def known(self) -> NDArray[np.bool_]:
@@ -186,14 +192,19 @@ def compose(
     moved = odds_drift(folds, sign_odds, returns, sigma, horizon) if drift == "odds" else np.zeros(len(returns))
     cone = (conformal or AdaptiveConformal()).run(returns - moved, sigma, horizon=horizon)
     cone = replace(cone, quantiles_bps=cone.quantiles_bps + 1e4 * moved[:, None])
-    band = _flat_band(folds, returns, sigma, flat_share)
+    band = np.full(len(returns), np.nan)
+    for fold in folds:
+        band[fold.test] = flat_band(fold, returns, sigma, flat_share) * sigma[fold.test]
     odds = compose_odds(sign_odds, cone.quantiles_bps, np.where(np.isfinite(band), band, 0.0))
     odds[~np.isfinite(band)] = np.nan
     forecast = np.asarray(np.isfinite(odds).all(axis=1), dtype=np.bool_)
     hits, scored = _hits(cone, returns, forecast, horizon)
     agree = np.zeros(len(odds), dtype=np.bool_)
     agree[forecast] = odds_and_cone_agree(odds[forecast], cone.quantiles_bps[forecast], band[forecast])
-    error = _calibration_error(folds, sign_odds, returns, horizon)
+    error = np.full(len(odds), np.nan)
+    for fold in folds:
+        if fold.test.size:
+            error[fold.test] = calibration_error(int(fold.test[0]), sign_odds, returns, horizon)
     outcomes = np.where(np.isfinite(error), scored // horizon, 0)      # h-day outcomes overlap: n rows hold n / h of them
     return HorizonPath(
         horizon=horizon,
@@ -204,7 +215,7 @@ def compose(
         flat_band_bps=band,
         mean_bps=cone_mean(cone.quantiles_bps),
         sigma=sigma,
-        drift_bps=1e4 * moved,
+        moved=moved,
         agree=agree,
         saturated=cone.saturated,
         reliability=reliability(data_coverage, outcomes, error),
@@ -220,33 +231,47 @@ def odds_drift(folds: Iterable[Fold], sign_odds: Floats, returns: Floats, sigma:
     The slope b of a test block is the least-squares slope (with an intercept, which the conformal quantiles carry) of r / sigma
     on N^-1(p), over forecast rows whose outcome was known before the block's first decision, kept inside [0, 1].
     """
-    from scipy.special import ndtri
-
-    said = ndtri(np.clip(sign_odds, 1e-6, 1.0 - 1e-6))
-    score = returns / sigma
-    usable = np.isfinite(said) & np.isfinite(score)
     moved = np.zeros(len(returns))
     for fold in folds:
-        if not fold.test.size:
-            continue
-        rows = np.flatnonzero(usable[: max(fold.test[0] - horizon + 1, 0)])
-        if rows.size < MINIMUM_SCORED:
-            continue
-        spread = said[rows] - said[rows].mean()
-        weight = float(spread @ spread)
-        slope = min(max(float(spread @ score[rows]) / weight, 0.0), 1.0) if weight > 0.0 else 0.0
-        moved[fold.test] = slope * np.nan_to_num(said[fold.test] * sigma[fold.test])
+        if fold.test.size:
+            slope = drift_slope(int(fold.test[0]), sign_odds, returns, sigma, horizon)
+            moved[fold.test] = drift_of(slope, sign_odds[fold.test], sigma[fold.test])
     return moved
 
 
-def _flat_band(folds: tuple[Fold, ...], returns: Floats, sigma: Floats, share: float) -> Floats:
-    """(n,) bps; k comes from each fold's own training rows."""
-    band = np.full(len(returns), np.nan)
-    for fold in folds:
-        known = fold.train[np.isfinite(returns[fold.train]) & np.isfinite(sigma[fold.train])]
-        if known.size >= MINIMUM_SCORED:
-            band[fold.test] = 1e4 * flat_band_k(returns[known], sigma[known], share) * sigma[fold.test]
-    return band
+def drift_slope(start: int, sign_odds: Floats, returns: Floats, sigma: Floats, horizon: int) -> float:
+    """The slope b of the fold whose first test row is `start`; 0 where too few outcomes are known by then."""
+    end = max(start - horizon + 1, 0)
+    said, score = _said(sign_odds[:end]), returns[:end] / sigma[:end]
+    rows = np.flatnonzero(np.isfinite(said) & np.isfinite(score))
+    if rows.size < MINIMUM_SCORED:
+        return 0.0
+    spread = said[rows] - said[rows].mean()
+    weight = float(spread @ spread)
+    return min(max(float(spread @ score[rows]) / weight, 0.0), 1.0) if weight > 0.0 else 0.0
+
+
+def drift_of(slope: float, sign_odds: Floats, sigma: Floats) -> Floats:
+    """(m,) log return that these odds expect, 0 where there are none."""
+    if slope == 0.0:
+        return np.zeros(len(sigma))
+    moved: Floats = slope * np.nan_to_num(_said(sign_odds) * sigma)
+    return moved
+
+
+def _said(sign_odds: Floats) -> Floats:
+    from scipy.special import ndtri
+
+    score: Floats = ndtri(np.clip(sign_odds, 1e-6, 1.0 - 1e-6))
+    return score
+
+
+def flat_band(fold: Fold, returns: Floats, sigma: Floats, share: float) -> float:
+    """Half-width of the flat band in bps over sigma, from the fold's own training rows; NaN where they are too few."""
+    known = fold.train[np.isfinite(returns[fold.train]) & np.isfinite(sigma[fold.train])]
+    if known.size < MINIMUM_SCORED:
+        return float("nan")
+    return 1e4 * flat_band_k(returns[known], sigma[known], share)
 
 
 def _hits(cone: ConePath, returns: Floats, forecast: NDArray[np.bool_], horizon: int) -> tuple[Floats, NDArray[np.int64]]:
@@ -272,15 +297,11 @@ def _known_by(flags: NDArray[np.int64], horizon: int) -> NDArray[np.int64]:
     return known
 
 
-def _calibration_error(folds: tuple[Fold, ...], odds: Floats, returns: Floats, horizon: int) -> Floats:
-    """Debiased ECE of the sign odds over outcomes known at the start of each test block; NaN while they are few."""
-    error = np.full(len(odds), np.nan)
-    scored = np.isfinite(odds) & np.isfinite(returns) & (returns != 0.0)
-    for fold in folds:
-        if not fold.test.size:
-            continue
-        rows = np.flatnonzero(scored[: max(fold.test[0] - horizon + 1, 0)])
-        if rows.size >= MINIMUM_SCORED:
-            outcome = (returns[rows] > 0).astype(np.float64)
-            error[fold.test] = ece(odds[rows], outcome, draws=1, overlap=horizon).debiased
-    return error
+def calibration_error(start: int, odds: Floats, returns: Floats, horizon: int) -> float:
+    """Debiased ECE of the sign odds over outcomes known at the fold's first test row `start`; NaN while they are few."""
+    end = max(start - horizon + 1, 0)
+    rows = np.flatnonzero(np.isfinite(odds[:end]) & np.isfinite(returns[:end]) & (returns[:end] != 0.0))
+    if rows.size < MINIMUM_SCORED:
+        return float("nan")
+    outcome = (returns[rows] > 0).astype(np.float64)
+    return ece(odds[rows], outcome, draws=1, overlap=horizon).debiased

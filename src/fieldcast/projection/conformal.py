@@ -153,33 +153,65 @@ class AdaptiveConformal:
         n = len(r)
         z = (r / s).tolist()
         has_sigma = np.isfinite(s).tolist()
+        state = self.state(horizon)
         quantile = np.full((n, len(QUANTILE_LEVELS)), np.nan)
         levels = np.full((n, len(QUANTILE_LEVELS)), np.nan)
         saturated = np.zeros(n, dtype=np.bool_)
         count = np.zeros(n, dtype=np.int64)
-        known: list[float] = []  # ascending
-        ages: deque[float] = deque()
-        mass = [[min(tau, 1.0 - tau) for tau in QUANTILE_LEVELS] for _ in range(horizon)]
-        raw: list[list[float] | None] = [None] * n
         for t in range(n):
-            done = t - horizon
-            if done >= 0 and z[done] == z[done]:
-                score = z[done]
-                insort(known, score)
-                ages.append(score)
-                if self.window is not None and len(ages) > self.window:
-                    del known[bisect_left(known, ages.popleft())]
-                past = raw[done]
-                if past is not None:
-                    self._adapt(mass[done % horizon], past, score)
-            if t < first or not has_sigma[t] or len(known) < self.minimum:
-                continue
-            tracker = mass[t % horizon]
-            capped, unlimited = _order_statistics(known, tracker)
-            quantile[t], raw[t] = capped, unlimited
-            levels[t] = [a if tau <= 0.5 else 1.0 - a for a, tau in zip(tracker, QUANTILE_LEVELS, strict=True)]
-            saturated[t], count[t] = capped != unlimited, len(known)
+            score = z[t - horizon] if t >= horizon else math.nan
+            cone = state.advance(score, wanted=has_sigma[t] and t >= first)
+            if cone is not None:
+                quantile[t], levels[t], saturated[t], count[t] = cone
         return ConePath(cone_quantiles(quantile, s), levels, saturated, count, horizon)
+
+    def state(self, horizon: int) -> ConformalState:
+        """What the cones know before the first row; advanced row by row it gives the very cones of `run`."""
+        return ConformalState(self.gamma, self.window, self.minimum, horizon)
+
+
+class ConformalState:
+    """Past scores and level trackers between two rows; see `AdaptiveConformal`."""
+
+    def __init__(self, gamma: float, window: int | None, minimum: int, horizon: int) -> None:
+        self.gamma, self.window, self.minimum, self.horizon = gamma, window, minimum, horizon
+        self._known: list[float] = []  # ascending
+        self._ages: deque[float] = deque()
+        self._mass = [[min(tau, 1.0 - tau) for tau in QUANTILE_LEVELS] for _ in range(horizon)]
+        self._raw: list[list[float] | None] = [None] * horizon  # quantiles of the last rows, by row modulo the horizon
+        self._row = 0
+
+    def advance(self, score: float, *, wanted: bool) -> tuple[list[float], list[float], bool, int] | None:
+        """Learn the score that became known at this row, and give the row its quantiles.
+
+        Parameters
+        ----------
+        score : (return - drift) / sigma of the row `horizon` rows ago, NaN where it is not known
+        wanted : False where the row gets no cone, as without a sigma
+
+        Returns
+        -------
+        Quantiles of the score at `QUANTILE_LEVELS`, the levels asked for, whether one was capped at the most extreme score, and
+        how many scores they rest on; None without a cone
+        """
+        known, place = self._known, self._row % self.horizon
+        self._row += 1
+        tracker = self._mass[place]
+        if score == score:
+            insort(known, score)
+            self._ages.append(score)
+            if self.window is not None and len(self._ages) > self.window:
+                del known[bisect_left(known, self._ages.popleft())]
+            past = self._raw[place]
+            if past is not None:
+                self._adapt(tracker, past, score)
+        self._raw[place] = None
+        if not wanted or len(known) < self.minimum:
+            return None
+        capped, unlimited = _order_statistics(known, tracker)
+        self._raw[place] = unlimited
+        levels = [a if tau <= 0.5 else 1.0 - a for a, tau in zip(tracker, QUANTILE_LEVELS, strict=True)]
+        return capped, levels, capped != unlimited, len(known)
 
     def _adapt(self, mass: list[float], quantiles: list[float], score: float) -> None:
         """One delayed update of the tracker that made these quantiles."""

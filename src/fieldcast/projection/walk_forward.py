@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldcast.evaluation import WalkForward
+from fieldcast.evaluation import Fold, WalkForward
 from fieldcast.ground import InvalidInput
 from fieldcast.models import BaseRate, BoostedTrees, Logistic, OddsModel, VolatilityAnchor
 from fieldcast.projection.calibration import choose_calibrator
@@ -116,6 +116,44 @@ def walk_odds(task: OddsTask) -> OddsWalk:
     ------
     InvalidInput : the model is unknown, or `refit` is no multiple of the walk's step
     """
+    return walk_and_keep(task)[0]
+
+
+@dataclass(frozen=True)
+class WalkState:
+    """Where a walk stands after its last fold.
+
+    Parameters
+    ----------
+    fitted : what scores the rows of the fold; None where there is no model
+    due_at : the first row of a fold from which on a new model is fitted
+    """
+
+    fitted: FittedFold | None
+    due_at: int
+
+    def at_fold(self, task: OddsTask, fold: Fold) -> tuple[WalkState, bool]:
+        """The state in which the fold's rows are scored, and whether a model was fitted for it."""
+        if self.fitted is not None and fold.test[0] < self.due_at:
+            return self, False
+        fitted = fit_fold(task, fold.train)
+        return WalkState(fitted, int(fold.test[0]) + task.refit), fitted is not None
+
+    def score(self, inputs: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
+        """Raw and calibrated odds of rows (m, p) of all columns, NaN where an input is unknown, and which rows are known."""
+        raw, odds = np.full(len(inputs), np.nan), np.full(len(inputs), np.nan)
+        if self.fitted is None:
+            return raw, odds, np.ones(len(inputs), dtype=np.bool_)
+        chosen = inputs[:, self.fitted.positions]
+        known = np.asarray(np.isfinite(chosen).all(axis=1), dtype=np.bool_)
+        if known.any():
+            raw[known] = self.fitted.model.predict(chosen[known])
+            odds[known] = self.fitted.calibrate(raw[known])
+        return raw, odds, known
+
+
+def walk_and_keep(task: OddsTask) -> tuple[OddsWalk, WalkState]:
+    """The walk, and where it stands after its last row; as `walk_odds`."""
     if task.model not in MODELS:
         raise InvalidInput(f"expected a model out of {', '.join(MODELS)}, found {task.model!r}")
     if task.refit % task.walk.step:
@@ -123,29 +161,21 @@ def walk_odds(task: OddsTask) -> OddsWalk:
     raw = np.full(len(task.y), np.nan)
     odds = np.full(len(task.y), np.nan)
     input_missing = np.zeros(len(task.y), dtype=np.bool_)
-    due_at = -1
     fits: list[Fit] = []
-    fitted: _Fitted | None = None
+    state = WalkState(None, -1)
     for fold in task.walk.split(task.decision, task.label_end, task.first_usable):
-        if fitted is None or fold.test[0] >= due_at:
-            fitted = _fit(task, fold.train)
-            due_at = int(fold.test[0]) + task.refit
-            if fitted is not None:
-                fits.append(fitted.record(int(fold.test[0])))
-        if fitted is None:
-            continue
-        inputs = task.features[np.ix_(fold.test, fitted.positions)]
-        known = np.isfinite(inputs).all(axis=1)
-        rows = fold.test[known]
+        state, renewed = state.at_fold(task, fold)
+        if state.fitted is not None and renewed:
+            fits.append(state.fitted.record(int(fold.test[0])))
+        raw[fold.test], odds[fold.test], known = state.score(task.features[fold.test])
         input_missing[fold.test[~known]] = True
-        if rows.size:
-            raw[rows] = fitted.model.predict(inputs[known])
-            odds[rows] = fitted.calibrate(raw[rows])
-    return OddsWalk(*task.key, raw=raw, odds=odds, input_missing=input_missing, fits=tuple(fits))
+    return OddsWalk(*task.key, raw=raw, odds=odds, input_missing=input_missing, fits=tuple(fits)), state
 
 
 @dataclass(frozen=True)
-class _Fitted:
+class FittedFold:
+    """What one training fold left: model, calibrator, and the places of the columns that they read."""
+
     model: OddsModel
     calibrate: Callable[[Array], Array]
     calibrator: str
@@ -158,14 +188,14 @@ class _Fitted:
         return Fit(first_test_row, self.n_fit, self.n_calibration, self.columns, self.calibrator, self.model.hash)
 
 
-def _fit(task: OddsTask, train: NDArray[np.intp]) -> _Fitted | None:
+def fit_fold(task: OddsTask, train: NDArray[np.intp]) -> FittedFold | None:
     """Model and calibrator of one training fold; None where its labels hold only one class."""
     train = train[np.isfinite(task.y[train])]
     if task.model == "base_rate":
         if not train.size:
             return None
         base = BaseRate().fit(np.empty((train.size, 0)), task.y[train])
-        return _Fitted(base, lambda p: p, "none", np.empty(0, dtype=np.intp), (), train.size, 0)
+        return FittedFold(base, lambda p: p, "none", np.empty(0, dtype=np.intp), (), train.size, 0)
     known = np.isfinite(task.features[train])
     positions = _usable_columns(task, known) if train.size else np.empty(0, dtype=np.intp)
     if not positions.size:
@@ -178,7 +208,7 @@ def _fit(task: OddsTask, train: NDArray[np.intp]) -> _Fitted | None:
     scores = model.predict(task.features[np.ix_(hold, positions)])
     calibrator = choose_calibrator(scores, task.y[hold], gap=task.horizon - 1).calibrator
     columns = tuple(task.columns[i] for i in positions)
-    return _Fitted(model, calibrator.predict, calibrator.kind, positions, columns, fit.size, hold.size)
+    return FittedFold(model, calibrator.predict, calibrator.kind, positions, columns, fit.size, hold.size)
 
 
 def _usable_columns(task: OddsTask, known: NDArray[np.bool_]) -> NDArray[np.intp]:

@@ -22,12 +22,23 @@ import polars as pl
 from fieldcast.data import load_instrument
 from fieldcast.fields._rows import rows_of
 from fieldcast.fields.regime import change_point_odds, hmm_probabilities, observations
-from fieldcast.ground import InvalidInput, MissingData, Shown
+from fieldcast.ground import InvalidInput, MissingData, Reason, Shown
 from fieldcast.models.change_points import fit_change_points
 from fieldcast.models.hmm import fit_hmm
-from fieldcast.validation import HMM_REGIME, EvidenceRow, UpgradeVerdict, ablation_evidence, earned, save_evidence
+from fieldcast.projection.walk_forward import OddsTask
+from fieldcast.validation import (
+    HMM_REGIME,
+    EvidenceRow,
+    Upgrade,
+    UpgradeOutcome,
+    UpgradeVerdict,
+    ablation_evidence,
+    earned,
+    save_evidence,
+)
+from fieldcast.validation.upgrades import LEAST_ROWS
 from fieldcast.workflows.experiment import Experiment, load_experiment
-from fieldcast.workflows.prepare import Array, prepare
+from fieldcast.workflows.prepare import Array, Prepared, prepare
 from fieldcast.workflows.progress import Progress, silent
 from fieldcast.workflows.sealing import known_until, may_start
 from fieldcast.workflows.walks import odds_tasks, run_walks
@@ -39,26 +50,109 @@ COLUMNS = ("hmm_calm", "hmm_turbulent", "hmm_log_variance", "hmm_mean", "change_
 _STAGE = "Ablation of the regime"
 
 
+CANNOT_JUDGE = "cannot_judge"
+
+
 @dataclass(frozen=True)
 class Ablation(Shown):
     """What the ablation found.
 
     Parameters
     ----------
-    evidence : gain in AUC of the sign, and in log loss
+    evidence : gain in AUC of the sign, and in log loss, as recorded; empty where hardly a row was forecast
     verdict : whether they meet the gate
+    rows : on which both sides were known, training rows among them
+    forecast : of them, those with odds of both walks and an outcome
+    notes : why other rows are not among them
     """
 
     evidence: tuple[EvidenceRow, ...]
     verdict: UpgradeVerdict
+    rows: int
+    forecast: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def outcome(self) -> str:
+        """`enabled`, `disabled`, or `cannot_judge` where there were too few rows to say."""
+        return CANNOT_JUDGE if Reason.FEW_ROWS in self.verdict.reasons else str(self.verdict.outcome)
 
     def as_dict(self) -> dict[str, Any]:
         rows = [asdict(row) | {"span": str(row.span)} for row in self.evidence]
         return {
+            "upgrade": self.verdict.upgrade.name,
+            "instrument": self.verdict.instrument,
             "evidence": rows,
-            "outcome": str(self.verdict.outcome),
+            "outcome": self.outcome,
             "reasons": [str(reason) for reason in self.verdict.reasons],
+            "rows": self.rows,
+            "forecast": self.forecast,
+            "needed": LEAST_ROWS,
+            "notes": list(self.notes),
         }
+
+
+def nominated_task(prepared: Prepared, experiment: Experiment) -> OddsTask:
+    """The nominated model's walk.
+
+    Raises
+    ------
+    InvalidInput : what is nominated is not the sign of the next session's return, or has no features
+    """
+    what = experiment.nominated
+    wanted = (prepared.instrument.id, what.label, what.horizon, what.model)
+    base = next((task for task in odds_tasks(prepared, experiment) if task.key == wanted), None)
+    if base is None or not base.columns or (what.label, what.horizon) != ("sign", 1):
+        raise InvalidInput(
+            f"expected a model with features nominated on the sign at 1 session, found {what.model} on {what.label}"
+        )
+    return base
+
+
+def recorded(
+    workspace: Workspace,
+    upgrade: Upgrade,
+    instrument: str,
+    experiment: Experiment,
+    *,
+    with_odds: Array,
+    without_odds: Array,
+    returns: Array,
+    dates: np.ndarray,
+    simulated: bool,
+    rows: int,
+    command: str,
+    notes: tuple[str, ...] = (),
+) -> Ablation:
+    """Put the evidence of two walks on record, and judge it; nothing is recorded where hardly a row was forecast.
+
+    Parameters
+    ----------
+    with_odds, without_odds, returns, dates : (n,) of the same rows; see `validation.ablation_evidence`
+    rows : on which both sides were known
+    """
+    intervals, now = experiment.intervals, workspace.clock.now()
+    forecast = int((np.isfinite(with_odds) & np.isfinite(without_odds) & np.isfinite(returns) & (returns != 0)).sum())
+    if forecast < 2 * intervals.block:
+        verdict = UpgradeVerdict(upgrade, instrument, now, UpgradeOutcome.DISABLED, (Reason.FEW_ROWS,))
+        return Ablation((), verdict, rows, forecast, notes)
+    evidence = ablation_evidence(
+        upgrade,
+        instrument=instrument,
+        with_odds=with_odds,
+        without_odds=without_odds,
+        returns=returns,
+        dates=dates,
+        simulated=simulated,
+        command=command,
+        recorded_at=now,
+        block=intervals.block,
+        draws=intervals.draws,
+        seed=intervals.seed,
+    )
+    with workspace.ledger.begin("ablation") as session:
+        save_evidence(session, evidence)
+    return Ablation(evidence, earned(upgrade, evidence, workspace.clock.now(), instrument=instrument), rows, forecast, notes)
 
 
 def regime_columns(
@@ -113,37 +207,26 @@ def ablate_regime(
     Halted : the experiment is a pre-registered one without its effect size on record
     """
     experiment = experiment or load_experiment()
-    what = experiment.nominated
     may_start(workspace, [instrument], experiment)
     until = known_until(workspace, (instrument,), experiment.hash)
     prepared = prepare(workspace.store, load_instrument(workspace.ledger, instrument), experiment, as_of=until)
-    wanted = (instrument, what.label, what.horizon, what.model)
-    base = next((task for task in odds_tasks(prepared, experiment) if task.key == wanted), None)
-    if base is None or not base.columns or (what.label, what.horizon) != ("sign", 1):
-        raise InvalidInput(
-            f"expected a model with features nominated on the sign at 1 session, found {what.model} on {what.label}"
-        )
+    base = nominated_task(prepared, experiment)
     held = workspace.store.datasets().filter((pl.col("instrument") == instrument) & (pl.col("table") == "bars/1d"))
     simulated = prepared.instrument.simulated or bool(held["simulated"].any())
     columns = regime_columns(prepared.bars, simulated=simulated, progress=progress)
     without = replace(base, first_usable=max(base.first_usable, FIRST))
     wide = replace(without, columns=(*base.columns, *COLUMNS), features=np.column_stack([base.features, columns]))
     off, on = run_walks([without, wide], workers=workspace.settings.workers, progress=progress, stage=_STAGE)
-    intervals = experiment.intervals
-    evidence = ablation_evidence(
+    return recorded(
+        workspace,
         HMM_REGIME,
-        instrument=instrument,
+        instrument,
+        experiment,
         with_odds=on.odds,
         without_odds=off.odds,
         returns=prepared.returns[1],
         dates=prepared.decision,
         simulated=simulated,
+        rows=prepared.rows - without.first_usable,
         command=f"workflows.ablate_regime({instrument!r}), experiment {experiment.hash[:16]}, data {prepared.data_hash[:16]}",
-        recorded_at=workspace.clock.now(),
-        block=intervals.block,
-        draws=intervals.draws,
-        seed=intervals.seed,
     )
-    with workspace.ledger.begin("ablation") as session:
-        save_evidence(session, evidence)
-    return Ablation(evidence, earned(HMM_REGIME, evidence, workspace.clock.now(), instrument=instrument))

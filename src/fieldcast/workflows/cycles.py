@@ -14,14 +14,14 @@ from fieldcast.cycle import CycleConfig, CycleResult, Snapshot
 from fieldcast.data import Store, list_instruments, load_instrument, quality
 from fieldcast.execution import PaperBroker
 from fieldcast.ground import InvalidInput, ManualClock, MissingData, Reason, ShortHistory, utc
-from fieldcast.market import Instrument, file_name, last_session
+from fieldcast.market import DECISION_DELAY, Instrument, file_name, last_session
 from fieldcast.projection import ProjectionPacket, packet_from_row
 from fieldcast.validation import GateResult
 from fieldcast.workflows.experiment import Experiment
 from fieldcast.workflows.judge import judge
 from fieldcast.workflows.prepare import data_hash, used_covariate
 from fieldcast.workflows.progress import Progress, silent
-from fieldcast.workflows.records import load_table
+from fieldcast.workflows.records import latest_table, load_table
 from fieldcast.workflows.sealing import known_until
 from fieldcast.workflows.study import running_hashes
 from fieldcast.workflows.validation import validate
@@ -184,6 +184,20 @@ def cycle_once(
         return cycle.run(clock, source, broker, workspace.ledger, config, revise=revise)
 
 
+def validated_before(
+    workspace: Workspace, instrument: str, experiment: Experiment, *, as_of: datetime | None = None
+) -> bool:
+    """True where the experiment was validated on an earlier part of the history known at `as_of`, no bar of which has changed."""
+    try:
+        table = latest_table(workspace, experiment, instrument, "projections")
+    except MissingData:
+        return False
+    known = workspace.store.read(instrument, as_of=as_of)
+    last = table["as_of"][-1]
+    past = known.filter(pl.col("ts") + DECISION_DELAY <= last)
+    return bool(past.height) and running_hashes(past)[-1] == table["data_hashes"][-1][0]["sha256"]
+
+
 def projections_of(
     workspace: Workspace,
     instrument: str,
@@ -200,6 +214,17 @@ def projections_of(
     that are sealed for this experiment, stored before the seal or not.
     """
     as_of = known_until(workspace, (instrument, vix), experiment.hash, as_of)
+    stored = stored_projections(workspace, instrument, experiment, as_of=as_of, vix=vix)
+    if stored is not None:
+        return stored
+    part = validate(workspace, [instrument], experiment, vix=vix, as_of=as_of, progress=progress)[instrument]
+    return Projections(part.projections, part.outcomes)
+
+
+def stored_projections(
+    workspace: Workspace, instrument: str, experiment: Experiment, *, as_of: datetime | None, vix: str | None
+) -> Projections | None:
+    """As `projections_of`, where they are stored; None where they are not. `as_of` lies before whatever is sealed."""
     covariate = used_covariate(experiment, vix)
     for moment in dict.fromkeys((as_of, None)):
         wanted = data_hash(workspace.store, instrument, covariate=covariate, as_of=moment)
@@ -217,5 +242,4 @@ def projections_of(
             ended = pl.when(pl.col("label_end_ts") <= as_of)
             come = [ended.then(name).alias(name) for name in ("ret", "ret_open_to_close")]
             return Projections(past, outcomes.filter(pl.col("as_of") <= as_of).with_columns(come))
-    part = validate(workspace, [instrument], experiment, vix=vix, as_of=as_of, progress=progress)[instrument]
-    return Projections(part.projections, part.outcomes)
+    return None

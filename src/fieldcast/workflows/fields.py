@@ -108,7 +108,7 @@ def read_fields(
     not_in_the_future(workspace, as_of)
     if sign not in SIGNS:
         raise InvalidInput(f"expected a sign policy out of {', '.join(SIGNS)}, found {sign!r}")
-    source = _Source(workspace, load_instrument(workspace.ledger, instrument), dict(datasets or {}))
+    source = Known(workspace, load_instrument(workspace.ledger, instrument), dict(datasets or {}))
     moment = source.newest() if as_of is None else utc(as_of)
     found = _read(source, moment, vix, sign, EarnedParts(workspace, source.instrument, moment, earned_only=earned_only))
     if plot is not None:
@@ -129,7 +129,7 @@ def usable_fields(workspace: Workspace, instrument: str, *, as_of: datetime | No
     return read_fields(workspace, instrument, as_of=as_of, earned_only=True).map
 
 
-def _read(source: _Source, as_of: datetime, vix: str | None, sign: str, earned: EarnedParts) -> FieldsRead:
+def _read(source: Known, as_of: datetime, vix: str | None, sign: str, earned: EarnedParts) -> FieldsRead:
     notes: dict[str, str] = {}
 
     def attempt(engine: str, read: Callable[[], Found]) -> Found | None:
@@ -141,10 +141,9 @@ def _read(source: _Source, as_of: datetime, vix: str | None, sign: str, earned: 
             return None
 
     bars, minutes = source.daily(as_of, notes), source.minutes(as_of)
-    chains, without = earned.chain(source.chains(as_of))
+    chains, without, rules = *earned.chain(source.chains(as_of)), chain_rules(source.instrument)
     depth, short = source.recent("depth", as_of), source.rows("short_volume", as_of)
     absent: dict[str, Reason] = {}
-    rules = ChainRules(spot="parity") if source.instrument.kind is Kind.INDEX else ChainRules()
     chain = None if chains is None else attempt("dealer", lambda: price_chain(chains, as_of, rules=rules))
     policy = earned.policy(sign, chain)
     clock = source.instrument.calendar
@@ -203,6 +202,11 @@ def _read(source: _Source, as_of: datetime, vix: str | None, sign: str, earned: 
     )  # fmt: skip
 
 
+def chain_rules(instrument: Instrument) -> ChainRules:
+    """How an instrument's chains are priced: an index's stated price is often older than its quotes."""
+    return ChainRules(spot="parity") if instrument.kind is Kind.INDEX else ChainRules()
+
+
 def _same_market(book: BookField, chain: PricedChain, notes: dict[str, str]) -> Ladders | None:
     """The book for the elasticity, where it stands around the chain's price: the two may have been taken at different times."""
     if book.book is None or book.book.reason is not None:
@@ -224,7 +228,7 @@ def _with_spot(reading: Reading, rules: ChainRules) -> Reading:
 
 
 def _without_bars(
-    source: _Source,
+    source: Known,
     as_of: datetime,
     readings: list[Reading],
     absent: Mapping[str, Reason],
@@ -257,7 +261,7 @@ def _usual_volume(bars: pl.DataFrame | None, instrument: Instrument) -> float | 
     return float(known.mean()) if known.len() == VOLUME_DAYS and known.sum() > 0 else None  # type: ignore[arg-type]
 
 
-class _Source:
+class Known:
     """The rows of one instrument in the store, each table as far as it was known at a moment."""
 
     def __init__(self, workspace: Workspace, instrument: Instrument, datasets: dict[str, str]) -> None:

@@ -1,6 +1,6 @@
 """One model for each instrument and task of a plan: fitted, walked forward beside every baseline, and saved with its hashes.
 
-    home/models/odds/<plan>/<instrument>/<task>/   trained.json, and a folder for each model in it
+    home/models/odds/<plan>/<instrument>/<task>/   trained.json, and a bundle (`models.bundle`) for each model in it
 
 The final model is fitted on every row whose label is known (its early stop on the last of them). What it is worth is
 told by the same recipe fitted anew on each fold of the walk, on test rows that no fit and no early stop has seen; the
@@ -31,18 +31,16 @@ from fieldcast.ground import IntegrityError, InvalidInput, MissingData, ShortHis
 from fieldcast.market import Instrument, file_name
 from fieldcast.models import (
     BaseRate,
-    OddsModel,
     QuantileBoosted,
-    QuantileModel,
     compare_with_baselines,
-    load_model,
-    load_quantile_model,
     model_report,
 )
+from fieldcast.models.bundle import Bundle, load_bundle
 from fieldcast.models.report import walk as walk_plain
 from fieldcast.validation import LedgerTrialLog
 from fieldcast.workflows.prepare import Array
 from fieldcast.workflows.progress import Progress, silent
+from fieldcast.workflows.recipe import Examples, Fitted
 from fieldcast.workflows.run_log import log_run
 from fieldcast.workflows.sealing import known_until, may_run
 from fieldcast.workflows.training_plan import TaskPart, TrainingPlan, load_plan
@@ -52,6 +50,7 @@ from fieldcast.workflows.workspace import Workspace
 FORMAT = 1
 RECORD = "trained.json"
 _STAGE = "Training"
+_RECIPE = ("weights", "normalise", "curation")  # a trial is identified by them where the plan has them
 
 
 @dataclass(frozen=True)
@@ -72,11 +71,11 @@ class OddsTrained(Shown):
 
 
 @dataclass(frozen=True)
-class Bundle:
-    """A saved training, checked and ready to predict."""
+class Trained:
+    """A saved training, checked and ready to predict: its record, and a bundle for each model in it."""
 
     record: dict[str, Any]
-    models: dict[str, OddsModel | QuantileModel]
+    models: dict[str, Bundle]
 
     def predict(self, X: Array) -> Array:
         """(n,) P(y = 1) of a direction or an event; (n, 3) odds of the classes of a magnitude; (n, L) quantiles of log
@@ -84,7 +83,7 @@ class Bundle:
 
         Parameters
         ----------
-        X : (n, p) in the order of the record's `columns`
+        X : (n, p) raw values in the order of the record's `columns`
         """
         kind = self.record["task"]["kind"]
         if kind != "magnitude":
@@ -103,7 +102,7 @@ def train_odds(
     as_of: datetime | None = None,
     progress: Progress = silent,
 ) -> OddsTrained:
-    """Fit and save one bundle for each instrument and task of a plan.
+    """Fit and save a training for each instrument and task of a plan.
 
     Parameters
     ----------
@@ -156,7 +155,7 @@ def train_odds(
 
 
 def bundle_folder(workspace: Workspace, plan: TrainingPlan, instrument: str, task: TaskPart) -> Path:
-    """Where the bundle of a task is kept: by plan, instrument and task."""
+    """Where the training of a task is kept: by plan, instrument and task."""
     return workspace.home / "models" / "odds" / plan.hash[:16] / file_name(instrument) / task.name
 
 
@@ -165,23 +164,23 @@ def family_of(plan: TrainingPlan, instrument: Instrument) -> str:
     return f"{plan.family}/simulated" if instrument.simulated else plan.family
 
 
-def load_bundle(folder: Path, *, plan: TrainingPlan | None = None, expected: str | None = None) -> Bundle:
+def load_trained(folder: Path, *, plan: TrainingPlan | None = None, expected: str | None = None) -> Trained:
     """A saved training, every hash checked.
 
     Parameters
     ----------
-    plan : where given, the bundle has to be of one of its tasks, with its kind of model, settings and columns
-    expected : where given, the bundle's own hash
+    plan : where given, the training has to be of one of its tasks, with its kind of model, settings, columns and normaliser
+    expected : where given, the training's own hash
 
     Raises
     ------
-    MissingData : there is no bundle in the folder
+    MissingData : there is no training in the folder, or a model's normaliser is absent
     IntegrityError : a hash does not fit what is there
-    InvalidInput : a model of another architecture (kind, settings, columns) than the record or the plan says
+    InvalidInput : a model of another architecture (kind, settings, columns, normaliser) than the record or the plan says
     """
     path = folder / RECORD
     if not path.is_file():
-        raise MissingData(f"expected a trained bundle with {RECORD} in {folder}, found none; run fieldcast train odds")
+        raise MissingData(f"expected a training with {RECORD} in {folder}, found none; run fieldcast train odds")
     try:
         record = json.loads(path.read_bytes())
         stated, content = record["hash"], {name: value for name, value in record.items() if name != "hash"}
@@ -190,25 +189,23 @@ def load_bundle(folder: Path, *, plan: TrainingPlan | None = None, expected: str
     found = digest(content)
     for label, wanted in (("record", stated), ("expected", expected)):
         if wanted is not None and wanted != found:
-            raise IntegrityError(f"expected bundle hash {wanted} ({label}) in {folder}, found {found}; train again")
+            raise IntegrityError(f"expected training hash {wanted} ({label}) in {folder}, found {found}; train again")
     if record.get("format") != FORMAT:
-        raise InvalidInput(f"expected a bundle of format {FORMAT}, found {record.get('format')!r} in {path}")
+        raise InvalidInput(f"expected a training of format {FORMAT}, found {record.get('format')!r} in {path}")
     if plan is not None:
         _of_the_plan(record, plan, folder)
-    models: dict[str, OddsModel | QuantileModel] = {}
+    models: dict[str, Bundle] = {}
     for name, wanted in record["models"].items():
-        read = load_quantile_model if record["task"]["kind"] == "volatility" else load_model
-        model = read(folder / name, expected=wanted)
-        _of_the_architecture(model, record["architecture"], folder / name)
-        models[name] = model
-    return Bundle(record, models)
+        models[name] = load_bundle(folder / name, expected=wanted)
+        _of_the_architecture(models[name], record["architecture"], folder / name)
+    return Trained(record, models)
 
 
 def _of_the_plan(record: dict[str, Any], plan: TrainingPlan, folder: Path) -> None:
     task = next((task for task in plan.tasks if task.name == record["task_name"]), None)
     if task is None:
         names = ", ".join(task.name for task in plan.tasks)
-        raise InvalidInput(f"expected a bundle of a task out of {names}, found {record['task_name']} in {folder}")
+        raise InvalidInput(f"expected a training of a task out of {names}, found {record['task_name']} in {folder}")
     if plan.architecture(task) != record["architecture"]:
         raise InvalidInput(
             f"expected a model of the architecture {plan.architecture(task)}, found {record['architecture']} in {folder}; "
@@ -216,7 +213,8 @@ def _of_the_plan(record: dict[str, Any], plan: TrainingPlan, folder: Path) -> No
         )
 
 
-def _of_the_architecture(model: OddsModel | QuantileModel, architecture: dict[str, Any], folder: Path) -> None:
+def _of_the_architecture(bundle: Bundle, architecture: dict[str, Any], folder: Path) -> None:
+    model = bundle.model
     parameters = model.parameters()
     settings = {name: parameters.get(name) for name in architecture["settings"]}
     if model.kind != architecture["kind"] or settings != architecture["settings"]:
@@ -224,7 +222,13 @@ def _of_the_architecture(model: OddsModel | QuantileModel, architecture: dict[st
             f"expected a model of the architecture {architecture['kind']} {architecture['settings']}, found {model.kind} "
             f"{settings} in {folder}"
         )
-    model.predict(np.zeros((1, len(architecture["columns"]))))  # refuses another number of columns
+    scaled = None if bundle.normaliser is None else str(bundle.normaliser.kind)
+    if list(bundle.columns) != architecture["columns"] or scaled != architecture.get("normaliser"):
+        raise InvalidInput(
+            f"expected a bundle of {len(architecture['columns'])} columns with the normaliser {architecture.get('normaliser')}, "
+            f"found {len(bundle.columns)} and {scaled} in {folder}"
+        )
+    bundle.predict(np.zeros((1, len(bundle.columns))))  # refuses another number of columns
 
 
 # fitting --------------------------------------------------------------------------------------------------------------
@@ -235,25 +239,29 @@ def _train(rows: TrainingRows, plan: TrainingPlan, task: TaskPart, folder: Path,
     known, folds = rows.known(task), rows.folds(plan, task)
     if len(known) < LEAST_ROWS:
         raise ShortHistory(f"expected at least {LEAST_ROWS} complete rows of {what}, found {len(known)}; import more")
-    X, target = rows.features[known], rows.targets[task.name][known]
-    decision, ends = rows.decision[known], rows.label_end[task.name][known]
+    target = rows.targets[task.name][known]
     if np.ptp(target) == 0.0:
         raise InvalidInput(f"expected labels of {what} that differ, found {len(target)} times {target[0]:g}: a constant label")
     details: dict[str, Any] = {}
     if task.kind == "volatility":
-        models: dict[str, OddsModel | QuantileModel] = {"model": _quantile_model(plan).fit(X, target)}
-        held, details = 0, {"levels": list(QUANTILE_LEVELS)}
+        fits = {"model": plan.recipe.fit_quantiles(_quantile_model(plan), rows.examples(task, known))}
+        details = {"levels": list(QUANTILE_LEVELS)}
         report = _volatility_report(rows, plan, task, folds)
     elif task.kind == "magnitude":
         cuts = _cuts(target)
-        fitted = [_named(what, plan, X, (target > cut).astype(np.float64), decision, ends) for cut in cuts]
-        models, held = {f"at_least_{place}": model for place, (model, _) in enumerate(fitted, 1)}, fitted[0][1]
+        sizes = rows.targets[task.name]
+        fits = {
+            f"at_least_{place}": _named(what, plan, rows.examples(task, known, (sizes > cut).astype(np.float64)))
+            for place, cut in enumerate(cuts, 1)
+        }
         details = {"cuts": list(cuts)}
         report = _magnitude_report(rows, plan, task, folds)
     else:
-        model, held = _named(what, plan, X, target, decision, ends)
-        models = {"model": model}
+        fits = {"model": _named(what, plan, rows.examples(task, known))}
         report = _odds_report(rows, plan, task, folds, evaluator)
+    held = next(iter(fits.values())).held_out
+    told = {name: said for name, found in fits.items() if (said := found.as_dict())}
+    kept = {name: getattr(found.bundle.model, "kept", None) for name, found in fits.items()}
     record: dict[str, Any] = {
         "format": FORMAT,
         "instrument": rows.instrument.id,
@@ -266,8 +274,9 @@ def _train(rows: TrainingRows, plan: TrainingPlan, task: TaskPart, folder: Path,
         "registry_hash": registry_hash(plan.columns),
         "data_hash": rows.data_hash,
         "span": {"first": str(rows.days[known[0]]), "last": str(rows.days[known[-1]]), "rows": len(known), "held_out": held},
-        "kept_rounds": {name: kept for name, found in models.items() if (kept := getattr(found, "kept", None)) is not None},
-        "models": {name: found.save(folder / name) for name, found in models.items()},
+        "kept_rounds": {name: rounds for name, rounds in kept.items() if rounds is not None},
+        "models": {name: found.bundle.save(folder / name) for name, found in fits.items()},
+        **({"fits": told} if told else {}),
         **details,
         "report": report,
         "code_version": __version__,
@@ -278,12 +287,18 @@ def _train(rows: TrainingRows, plan: TrainingPlan, task: TaskPart, folder: Path,
     return record
 
 
-def _named(what: str, plan: TrainingPlan, X: Array, y: Array, decision: Any, ends: Any) -> tuple[OddsModel, int]:
+def _named(what: str, plan: TrainingPlan, examples: Examples) -> Fitted:
     """The final fit; what stops it is told with the task's name."""
     try:
-        return plan.recipe.fit(X, y, decision, ends)
+        fitted = plan.recipe.fit(plan.new(), examples)
     except (InvalidInput, ShortHistory) as error:
         raise type(error)(f"{what}: {error}") from None
+    if fitted.curation is not None and not fitted.curation.kept:
+        out = ", ".join(f"{name} ({why})" for name, why in fitted.curation.removed.items())
+        raise InvalidInput(
+            f"{what}: expected curation to keep a column, found all {len(plan.columns)} out: {out}; the base rate is the answer"
+        )
+    return fitted
 
 
 def _cuts(sizes: Array) -> tuple[float, ...]:
@@ -311,23 +326,24 @@ def _odds_report(
 ) -> dict[str, Any]:
     """The walk of the recipe beside every baseline on equal n, and its trial."""
     assert plan.model is not None
-    odds, children = rows.walk(plan.recipe, task, folds)
-    report = model_report(f"trained {plan.model.kind}", odds, rows.question(task), folds, seed=plan.seed)
+    walked = rows.walk(plan, task, folds)
+    report = model_report(f"trained {plan.model.kind}", walked.odds, rows.question(task), folds, seed=plan.seed)
     trial = evaluator.score(
         trial_configuration(plan, task),
         instrument=rows.instrument.id,
         label=task.name,
         horizon=task.horizon,
         dates=rows.days,
-        forecast=odds,
+        forecast=walked.odds,
         outcome=rows.targets[task.name],
         returns=rows.returns,
         threshold=threshold_of(rows, task, folds),
-        children=children,
+        children=walked.models,
         seed=plan.seed,
     )
     area = trial.auc
-    return report.as_dict() | {
+    curated = {} if plan.curation is None else {"folds": walked.models, "folds_without_columns": walked.without_columns}
+    return report.as_dict() | curated | {
         "trial": trial.trial.id,
         "auc": {"estimate": area.estimate, "low": area.low, "high": area.high, "n": area.n},
     }
@@ -336,7 +352,8 @@ def _odds_report(
 def trial_configuration(plan: TrainingPlan, task: TaskPart) -> dict[str, Any]:
     """What identifies a trial of a plan: all that decides its forecasts, and nothing else."""
     assert plan.model is not None
-    return {
+    later = {name: part.model_dump(mode="json") for name in _RECIPE if (part := getattr(plan, name)) is not None}
+    return later | {
         "model": plan.model.kind,
         "settings": dict(plan.model.settings),
         "seed": plan.seed,
@@ -366,7 +383,7 @@ def _magnitude_report(rows: TrainingRows, plan: TrainingPlan, task: TaskPart, fo
         for fold in folds:
             learned = fold.train[np.isfinite(size[fold.train])]
             labels = np.where(np.isfinite(size), size > _cuts(size[learned])[place], np.nan)
-            odds[fold.test] = rows.walk(plan.recipe, task, [fold], labels)[0][fold.test]
+            odds[fold.test] = rows.walk(plan, task, [fold], labels).odds[fold.test]
             rates[fold.test] = walk_plain(BaseRate, np.empty((len(size), 0)), labels, [fold])[fold.test]
             y[fold.test] = labels[fold.test]
         forecasts = {plan.model.kind: odds, "base_rate": rates}
@@ -377,7 +394,7 @@ def _magnitude_report(rows: TrainingRows, plan: TrainingPlan, task: TaskPart, fo
 def _volatility_report(rows: TrainingRows, plan: TrainingPlan, task: TaskPart, folds: list[Fold]) -> dict[str, Any]:
     """Mean pinball loss over all levels beside the quantiles of the fold's training targets, on the same rows."""
     target = rows.targets[task.name]
-    complete = np.isfinite(rows.features).all(axis=1) & np.isfinite(target)
+    complete = rows.complete & np.isfinite(target)
     ours: list[float] = []
     plain: list[float] = []
     n = 0
@@ -385,7 +402,8 @@ def _volatility_report(rows: TrainingRows, plan: TrainingPlan, task: TaskPart, f
         train, test = fold.train[complete[fold.train]], fold.test[complete[fold.test]]
         if len(train) < LEAST_ROWS or not len(test):
             continue
-        quantiles = _quantile_model(plan).fit(rows.features[train], target[train]).predict(rows.features[test])
+        fitted = plan.recipe.fit_quantiles(_quantile_model(plan), rows.examples(task, train))
+        quantiles = fitted.bundle.predict(rows.features[test])
         fixed = np.quantile(target[train], QUANTILE_LEVELS)
         n += len(test)
         for place, level in enumerate(QUANTILE_LEVELS):

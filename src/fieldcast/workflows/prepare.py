@@ -74,9 +74,27 @@ def prepare(
     bars = store.read(instrument.id, as_of=as_of)
     if rows is not None:
         bars = bars.tail(rows)
+    covariate = store.read(vix, as_of=as_of) if vix is not None else None
+    found = data_hash(store, instrument.id, covariate=used_covariate(experiment, vix), as_of=as_of, rows=rows)
+    return prepare_bars(bars, instrument, experiment, covariate=covariate, data_hash=found)
+
+
+def prepare_bars(
+    bars: pl.DataFrame,
+    instrument: Instrument,
+    experiment: Experiment,
+    *,
+    covariate: pl.DataFrame | None = None,
+    data_hash: str,
+) -> Prepared:
+    """As `prepare`, from bars (schema `market.BARS`) and the bars of the VIX series, whose hash the caller knows.
+
+    Raises
+    ------
+    MissingData : there is no row, or the blocks ask for a VIX that is not there
+    """
     if bars.is_empty():
         raise MissingData(f"expected rows of {instrument.id}, found none; import a file first")
-    covariate = store.read(vix, as_of=as_of) if vix is not None else None
     if covariate is None and "vix" in experiment.features.blocks:
         raise MissingData(f"expected a VIX series for {instrument.id}, as features.blocks asks for, found none; give its id")
     blocks = list(dict.fromkeys([*experiment.features.blocks, *(["vix"] if covariate is not None else [])]))
@@ -106,7 +124,7 @@ def prepare(
         tradable_returns=tradable,
         first_usable=warmup(list(experiment.features.blocks)),
         quality=quality(bars, instrument, newest),
-        data_hash=data_hash(store, instrument.id, covariate=used_covariate(experiment, vix), as_of=as_of, rows=rows),
+        data_hash=data_hash,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Protocol
 
 
@@ -13,3 +15,9 @@ class Progress(Protocol):
 
 def silent(stage: str, done: int, total: int) -> None:
     """Nobody watches."""
+
+
+def stage_of(title: str, kernel: str) -> str:
+    """The stage's title, with a word of the wait where its kernel (`module.function`) is not among the compiled ones yet."""
+    compiled = any(Path(os.environ["NUMBA_CACHE_DIR"]).glob(f"*/{kernel}-*.nbi"))
+    return title if compiled else f"{title} (the first run compiles kernels: a minute or two)"

@@ -48,12 +48,20 @@ def load_table(workspace: Workspace, experiment: Experiment, instrument: str, na
     MissingData : there is none, or it was made from other data
     IntegrityError : the file is damaged
     """
+    return _load(workspace, experiment, instrument, name, data_hash)
+
+
+def latest_table(workspace: Workspace, experiment: Experiment, instrument: str, name: str) -> pl.DataFrame:
+    """The table of the last validation of the same experiment, on whatever data it was; as `load_table`."""
+    return _load(workspace, experiment, instrument, name, None)
+
+
+def _load(workspace: Workspace, experiment: Experiment, instrument: str, name: str, data_hash: str | None) -> pl.DataFrame:
     path = table_path(workspace, experiment, instrument, name)
     if not path.exists():
         raise MissingData(f"expected {name} of {instrument}, found none; run fieldcast validate {instrument}")
     try:
-        made_from = pl.read_parquet_metadata(path).get("data_hash")
-        if made_from != data_hash:
+        if data_hash is not None and pl.read_parquet_metadata(path).get("data_hash") != data_hash:
             raise MissingData(f"expected {name} of {instrument} from its present data, found older ones; validate again")
         return pl.read_parquet(path)
     except (pl.exceptions.PolarsError, OSError) as error:

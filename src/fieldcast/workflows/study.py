@@ -137,14 +137,14 @@ def compose_paths(prepared: Prepared, walks: Sequence[OddsWalk], experiment: Exp
                 input_missing=walk.input_missing,
                 data_coverage=data_coverage(prepared, walk),
                 flat_share=experiment.labels.flat_share,
-                conformal=_cone_maker(experiment),
+                conformal=cone_maker(experiment),
                 drift=experiment.cones.drift,
             )
         )
     return paths
 
 
-def _cone_maker(experiment: Experiment) -> ConeMaker | None:
+def cone_maker(experiment: Experiment) -> ConeMaker | None:
     """What finds the cones' quantiles; None = the composer's own."""
     if experiment.cones.forecaster == "conformal":
         return None

@@ -12,46 +12,39 @@ horizon = 1                      # sessions
 kind = "boosted_trees"
 [model.settings]
 rounds = 200
-[early_stop]                     # optional, boosting alone
-share = 0.2                      # the last part of the training rows
-patience = 20                    # rounds without a gain
 [walk_forward]
 initial = 756
 test = 252
 step = 252
 embargo = 5
+
+Optional tables: early_stop, weights, normalise, curation; see `recipe_parts`.
 """
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from fieldcast.features import columns
 from fieldcast.ground import ConfigError, InvalidInput, digest
-from fieldcast.models import BoostedTrees, HeldOut, OddsModel, QuantileBoosted, XGBoostTrees, model_kinds
+from fieldcast.models import BoostedTrees, OddsModel, QuantileBoosted, XGBoostTrees, model_kinds
 from fieldcast.workflows.experiment import Features
-from fieldcast.workflows.prepare import Array
+from fieldcast.workflows.recipe import Recipe
+from fieldcast.workflows.recipe_parts import CurationPart, EarlyStopPart, NormalisePart, Part, WeightsPart
 
 Kind = Literal["direction", "event", "magnitude", "volatility"]
 Setting = bool | int | float | str
-Stamps = NDArray[np.datetime64]
+_LATER = ("weights", "normalise", "curation")  # tables that came later: a plan without them keeps its hash
 BOOSTED: tuple[type[OddsModel], ...] = (BoostedTrees, XGBoostTrees)
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TaskPart(_Part):
+class TaskPart(Part):
     """One thing to forecast: the sign of the return, whether the high reaches a threshold, how large the move is (three
     classes, cut on training rows, in units of trailing volatility), or the log of the volatility to come."""
 
@@ -71,7 +64,7 @@ class TaskPart(_Part):
         return f"{self.kind}{at}-{self.horizon}d"
 
 
-class ModelPart(_Part):
+class ModelPart(Part):
     kind: Literal["logistic", "boosted_trees", "xgboost_trees", "random_forest", "mlp"]
     settings: dict[str, Setting] = Field(default_factory=dict)
 
@@ -92,7 +85,7 @@ class ModelPart(_Part):
             raise ValueError(f"settings of {self.kind}: {error}") from None
 
 
-class QuantilesPart(_Part):
+class QuantilesPart(Part):
     """Settings of the quantile boosting that answers volatility tasks."""
 
     rounds: int = Field(default=100, ge=1, le=1000)
@@ -101,12 +94,7 @@ class QuantilesPart(_Part):
     min_rows_in_leaf: int = Field(default=100, ge=1)
 
 
-class EarlyStopPart(_Part):
-    share: float = Field(gt=0.0, lt=0.5)
-    patience: int = Field(ge=1)
-
-
-class WalkPart(_Part):
+class WalkPart(Part):
     initial: int = Field(ge=60)
     test: int = Field(ge=1)
     step: int = Field(ge=1)
@@ -119,7 +107,7 @@ class WalkPart(_Part):
         return self
 
 
-class TrainingPlan(_Part):
+class TrainingPlan(Part):
     """Everything that decides what a training run gives, and nothing else."""
 
     family: str = Field(min_length=1)
@@ -130,6 +118,9 @@ class TrainingPlan(_Part):
     model: ModelPart | None = None
     quantiles: QuantilesPart | None = None
     early_stop: EarlyStopPart | None = None
+    weights: WeightsPart | None = None
+    normalise: NormalisePart | None = None
+    curation: CurationPart | None = None
     walk_forward: WalkPart
 
     @model_validator(mode="after")
@@ -143,6 +134,10 @@ class TrainingPlan(_Part):
             raise ValueError("quantiles: a volatility task needs it, and nothing else takes it")
         if self.early_stop is not None and (self.model is None or model_kinds()[self.model.kind] not in BOOSTED):
             raise ValueError("early_stop: only boosted_trees and xgboost_trees stop early")
+        if kinds == {"volatility"} and (self.curation or (self.weights and self.weights.balance)):
+            raise ValueError("curation, weights.balance: a volatility has no classes; leave them out")
+        if self.weights is not None and self.weights.energy is not None and self.weights.energy.column not in self.columns:
+            raise ValueError(f"weights.energy.column: expected one of the plan's columns, found {self.weights.energy.column!r}")
         return self
 
     @property
@@ -152,52 +147,29 @@ class TrainingPlan(_Part):
     @property
     def hash(self) -> str:
         """SHA-256 that names the run."""
-        return digest(self.model_dump(mode="json"))
+        whole = self.model_dump(mode="json")
+        return digest({name: part for name, part in whole.items() if part is not None or name not in _LATER})
 
     def architecture(self, task: TaskPart) -> dict[str, Any]:
         """What a model of this task has to be: its kind, its settings and its columns."""
         if task.kind == "volatility":
             assert self.quantiles is not None
-            return {"kind": QuantileBoosted.kind, "settings": self.quantiles.model_dump(), "columns": list(self.columns)}
-        assert self.model is not None
-        return {"kind": self.model.kind, "settings": dict(self.model.settings), "columns": list(self.columns)}
+            kind, settings = QuantileBoosted.kind, self.quantiles.model_dump()
+        else:
+            assert self.model is not None
+            kind, settings = self.model.kind, dict(self.model.settings)
+        scaled = {} if self.normalise is None else {"normaliser": self.normalise.kind}
+        return {"kind": kind, "settings": settings, "columns": list(self.columns), **scaled}
 
     @property
     def recipe(self) -> Recipe:
+        """How a model of this plan is fitted."""
+        return Recipe(self.columns, self.seed, self.early_stop, self.weights, self.normalise, self.curation)
+
+    def new(self) -> OddsModel:
+        """An unfitted model of odds."""
         assert self.model is not None
-        return Recipe(self.model, self.seed, self.early_stop)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How one odds model is fitted on rows in time order, whoever asks: the final fit, a fold of the walk, a trial."""
-
-    model: ModelPart
-    seed: int
-    early_stop: EarlyStopPart | None
-
-    def fit(self, X: Array, y: Array, decision: Stamps, label_end: Stamps) -> tuple[OddsModel, int]:
-        """The fitted model, and how many of the rows were held out for its early stop.
-
-        The held-out rows are the last ones; a row before them whose label had not ended by the first of their decisions
-        is dropped.
-
-        Raises
-        ------
-        ShortHistory : fewer than 60 rows would be held out
-        InvalidInput : one class among the rows fitted on, or among those held out
-        """
-        made = self.model.new(self.seed)
-        if self.early_stop is None:
-            return made.fit(X, y), 0
-        assert isinstance(made, BoostedTrees | XGBoostTrees)
-        cut = round(len(y) * (1.0 - self.early_stop.share))
-        held = slice(cut, None)
-        fitted = np.arange(cut)
-        if cut < len(y):
-            fitted = fitted[label_end[:cut] <= decision[cut]]
-        later = HeldOut(X[held], y[held], self.early_stop.patience)
-        return made.fit(X[fitted], y[fitted], held_out=later), len(y) - cut
+        return self.model.new(self.seed)
 
 
 PlanType = TypeVar("PlanType", bound=TrainingPlan)

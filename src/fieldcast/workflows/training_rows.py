@@ -21,10 +21,24 @@ from fieldcast.ground import InvalidInput, MissingData, ShortHistory
 from fieldcast.market import DECISION_DELAY, Instrument
 from fieldcast.models import Question, daily_variance
 from fieldcast.workflows.prepare import MICROSECONDS, Array, _sound
-from fieldcast.workflows.training_plan import Recipe, TaskPart, TrainingPlan
+from fieldcast.workflows.recipe import Examples
+from fieldcast.workflows.training_plan import TaskPart, TrainingPlan
 
 LEAST_ROWS = 60  # complete rows below which nothing is fitted, as for the baselines
 TRAILING = 21  # sessions of the volatility in whose units a move's size is told
+
+
+@dataclass(frozen=True, eq=False)
+class RowsWalk:
+    """A walk of a recipe.
+
+    odds : (n,) out of sample, NaN where an input is not known
+    models : fits; without_columns : those of them for which curation kept no column, so that they said the base rate
+    """
+
+    odds: Array
+    models: int
+    without_columns: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +48,9 @@ class TrainingRows:
     features : (n, p) in the order of the plan's columns, NaN where not known
     targets : task's name → (n,) labels (0 and 1; the size of the move in units of `sigma`; log volatility), NaN where unknown
     label_end : task's name → (n,) when each was known, NaT where it is not yet
-    sigma : (n,) trailing daily volatility; returns : (n,) log return of the next session
+    weighable : (n,) rows whose `sigma` is known, where the plan's weights ask for it; else all
+    sigma : (n,) trailing daily volatility, NaN where unknown; returns : (n,) log return of the next session
+    moments : (m,) ends of all bars of the span, the warm-up's included
     """
 
     instrument: Instrument
@@ -43,16 +59,31 @@ class TrainingRows:
     features: Array
     targets: dict[str, Array]
     label_end: dict[str, NDArray[np.datetime64]]
+    weighable: NDArray[np.bool_]
+    sigma: Array
+    moments: NDArray[np.datetime64]
     variance: Array
     ret: Array
     returns: Array
     implied: Array | None
     data_hash: str
 
+    @property
+    def complete(self) -> NDArray[np.bool_]:
+        """(n,) rows whose features are all known, and that can be weighed."""
+        return np.asarray(np.isfinite(self.features).all(axis=1) & self.weighable, dtype=np.bool_)
+
     def known(self, task: TaskPart) -> NDArray[np.intp]:
         """Rows whose features and label are all known, ascending."""
-        complete = np.isfinite(self.features).all(axis=1) & np.isfinite(self.targets[task.name])
-        return np.flatnonzero(complete & ~np.isnat(self.label_end[task.name]))
+        answered = np.isfinite(self.targets[task.name]) & ~np.isnat(self.label_end[task.name])
+        return np.flatnonzero(self.complete & answered)
+
+    def examples(self, task: TaskPart, rows: NDArray[np.intp], y: Array | None = None) -> Examples:
+        """Some of the rows to learn from; `y` (n,) stands in for the task's own target."""
+        target = self.targets[task.name] if y is None else y
+        ends = self.label_end[task.name]
+        whole = Examples(self.features, target, self.decision, ends, self.sigma, self.moments, task.horizon)
+        return whole.at(rows)
 
     def question(self, task: TaskPart) -> Question:
         """The task as its baselines see it; of direction and event."""
@@ -83,30 +114,31 @@ class TrainingRows:
             )
         return found
 
-    def walk(self, recipe: Recipe, task: TaskPart, folds: list[Fold], y: Array | None = None) -> tuple[Array, int]:
-        """Out-of-sample odds (n,) of the recipe, NaN where an input is not known, and how many models were fitted.
+    def walk(self, plan: TrainingPlan, task: TaskPart, folds: list[Fold], y: Array | None = None) -> RowsWalk:
+        """Out-of-sample odds of the plan's recipe, fitted anew on the training rows of each fold.
 
         Raises
         ------
         InvalidInput : a fold has labels of one class only (it is named)
         ShortHistory : a fold has fewer than 60 complete rows to fit on, or too few for an early stop
         """
-        target, ends = self.targets[task.name] if y is None else y, self.label_end[task.name]
+        target, complete = self.targets[task.name] if y is None else y, self.complete
         odds = np.full(len(target), np.nan)
-        complete = np.asarray(np.isfinite(self.features).all(axis=1), dtype=np.bool_)
+        blank = 0
         for fold in folds:
             train = fold.train[complete[fold.train] & np.isfinite(target[fold.train])]
             test = fold.test[complete[fold.test]]
             try:
                 if len(train) < LEAST_ROWS:
                     raise ShortHistory(f"expected at least {LEAST_ROWS} complete rows to fit on, found {len(train)}")
-                model, _ = recipe.fit(self.features[train], target[train], self.decision[train], ends[train])
+                bundle = plan.recipe.fit(plan.new(), self.examples(task, train, y)).bundle
             except (InvalidInput, ShortHistory) as error:
                 which = f"fold {fold.number} of {self.instrument.id} {task.name}, tested from {self.days[fold.test[0]]}"
                 raise type(error)(f"{which}: {error}") from None
+            blank += bundle.kept == ()
             if test.size:
-                odds[test] = model.predict(self.features[test])
-        return odds, len(folds)
+                odds[test] = bundle.predict(self.features[test])
+        return RowsWalk(odds, len(folds), blank)
 
 
 def training_rows(
@@ -135,6 +167,7 @@ def training_rows(
     features = table.select(plan.columns).to_numpy().astype(np.float64)
     first = warmup(list(plan.features.blocks))
     variance = daily_variance(bars)["variance"].to_numpy().astype(np.float64)
+    sigma = np.sqrt(_trailing(variance))
     ret = np.concatenate([[np.nan], np.diff(np.log(bars["close"].to_numpy()))])
     targets, ends = {}, {}
     for task in plan.tasks:
@@ -148,6 +181,9 @@ def training_rows(
             f"expected every feature of {instrument.id} to be known on some row, found none of {', '.join(blank)}; "
             f"leave its block out of features.blocks"
         )
+    weighable = np.ones(len(rows), dtype=np.bool_)
+    if plan.weights is not None and plan.weights.volatility:
+        weighable &= np.isfinite(sigma[first:]) & (sigma[first:] > 0)
     following = labels.sign(bars, 1)["ret"].to_numpy().astype(np.float64)
     return TrainingRows(
         instrument=instrument,
@@ -156,6 +192,9 @@ def training_rows(
         features=rows,
         targets=targets,
         label_end=ends,
+        weighable=weighable,
+        sigma=sigma[first:],
+        moments=bars["ts"].dt.replace_time_zone(None).to_numpy().astype(MICROSECONDS),
         variance=variance[first:],
         ret=ret[first:],
         returns=np.where(_sound(bars, instrument, 1), following, np.nan)[first:],
@@ -191,8 +230,13 @@ def _target(bars: pl.DataFrame, task: TaskPart, variance: Array) -> tuple[pl.Dat
     found = labels.sign(bars, task.horizon)
     if task.kind == "direction":
         return found, found["y"].cast(pl.Float64).to_numpy().astype(np.float64)
+    size: Array = np.abs(found["ret"].cast(pl.Float64).to_numpy()) / np.sqrt(_trailing(variance) * task.horizon)
+    return found, size
+
+
+def _trailing(variance: Array) -> Array:
+    """(n,) mean of the last 21 daily variances, NaN before."""
     trailing = np.full(len(variance), np.nan)
     if len(variance) >= TRAILING:
         trailing[TRAILING - 1 :] = np.lib.stride_tricks.sliding_window_view(variance, TRAILING).mean(axis=1)
-    size: Array = np.abs(found["ret"].cast(pl.Float64).to_numpy()) / np.sqrt(trailing * task.horizon)
-    return found, size
+    return trailing

@@ -244,7 +244,8 @@ class _Search:
     def run(self, point: dict[str, Setting]) -> None:
         """Walk, score, record in the registry, and only then add to the study."""
         plan = self.plan.with_settings(point)
-        odds, children = self.rows.walk(plan.recipe, self.task, self.folds)
+        walked = self.rows.walk(plan, self.task, self.folds)
+        odds = walked.odds
         outcome = self.rows.targets[self.task.name]
         score = self.evaluator.score(
             trial_configuration(plan, self.task) | {"study": self.plan.study_hash, "point": dict(point)},
@@ -256,7 +257,7 @@ class _Search:
             outcome=outcome,
             returns=self.rows.returns,
             threshold=self.threshold,
-            children=children,
+            children=walked.models,
             draws=_DRAWS,
             seed=self.plan.seed,
         )

@@ -22,14 +22,15 @@ from pydantic import Field, model_validator
 
 from fieldcast.ground import digest
 from fieldcast.ground.hashing import canonical
-from fieldcast.workflows.training_plan import ModelPart, Setting, TrainingPlan, _Part
+from fieldcast.workflows.recipe_parts import Part
+from fieldcast.workflows.training_plan import ModelPart, Setting, TrainingPlan
 
 Objective = Literal["log_loss", "accuracy", "sharpe", "calibration"]
 MAXIMISED = ("accuracy", "sharpe")
 MOST_DIMENSIONS = 12
 
 
-class Range(_Part):
+class Range(Part):
     """One dimension: whole numbers or reals from `low` to `high`, both ends included, or a list of choices."""
 
     low: int | float | None = None
@@ -75,7 +76,7 @@ class Range(_Part):
         return self.high - self.low + 1 if self.whole else math.inf
 
 
-class StudyPart(_Part):
+class StudyPart(Part):
     name: str = Field(min_length=1, max_length=60, pattern=r"^[A-Za-z0-9._-]+$")
     trials: int = Field(ge=1, le=10_000)
     objectives: tuple[Objective, ...] = Field(min_length=1)

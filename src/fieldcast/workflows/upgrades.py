@@ -34,6 +34,7 @@ from fieldcast.fields.regime import ChangePointParameters, HmmParameters, observ
 from fieldcast.ground import IntegrityError, InvalidInput, MissingData, Reason, Shown, digest, utc
 from fieldcast.ground.files import write_whole
 from fieldcast.market import Instrument, file_name, sessions
+from fieldcast.market.tables import OPTION_TRADES
 from fieldcast.models.change_points import fit_change_points
 from fieldcast.models.hmm import fit_hmm
 from fieldcast.validation import HMM_REGIME, INTRADAY_DEALER, PRINT_STREAM, UpgradeVerdict, load_verdicts
@@ -98,7 +99,7 @@ class EarnedParts:
             return NAIVE
         if self.earned_only and not earned:
             raise InvalidInput(f"expected an earned sign policy, found {sign}: {self.verdicts[PRINT_STREAM.name].text}")
-        found = print_flow(self.workspace, chain)
+        found = print_flow(self.workspace, self.instrument.id, chain)
         if found is None and sign == PRINTS:
             raise MissingData("expected prints of the chain's contracts in the store, found none; choose another sign")
         if not earned:
@@ -122,22 +123,31 @@ class EarnedParts:
         return replace(reading, conventions={**reading.conventions, **self._marks})
 
 
+def newest_of(rows: pl.DataFrame | None, as_of: datetime) -> pl.DataFrame | None:
+    """The newest snapshot that is known; None where there is none."""
+    return None if rows is None or rows.is_empty() else newest_snapshot(rows, as_of)
+
+
 def session_in_progress(calendar: str, as_of: datetime) -> datetime | None:
     """When the session that is going on at a moment opened; None between sessions."""
     going = sessions(calendar).filter((pl.col("open") <= utc(as_of)) & (pl.col("close") > utc(as_of)))
     return None if going.is_empty() else going["open"][-1]
 
 
-def print_flow(workspace: Workspace, chain: PricedChain) -> TradeFlow | None:
+def print_flow(workspace: Workspace, underlying: str, chain: PricedChain) -> TradeFlow | None:
     """The sign policy that the last day's prints of the chain's contracts give; None where there is none.
 
-    Prints of a contract stand in the tables `trades` and `quotes` under `VENUE:SYMBOL`, the OSI symbol without blanks. The side
-    is the source's, where it states one, else that of Lee and Ready against the quote before the print.
+    Prints stand in the table `option_trades` of the underlying, or one contract each in the tables `trades` and `quotes` under
+    `VENUE:SYMBOL`, the OSI symbol without blanks. The side is the source's, where it states one, else that of Lee and Ready
+    against the quote beside the print, or before it. A print that had been cancelled by then is none.
     """
     place = {str(name).replace(" ", ""): i for i, name in enumerate(chain.contract_id)}
-    held = workspace.store.datasets().filter(pl.col("table") == "trades")["instrument"].unique().sort()
+    stored = workspace.store.datasets()
+    held = stored.filter(pl.col("table") == "trades")["instrument"].unique().sort()
     names = {name: place[symbol] for name in held if (symbol := name.partition(":")[2]) in place}
     parts = [_prints(workspace, name, chain.as_of).with_columns(place=pl.lit(i)) for name, i in names.items()]
+    if stored.filter((pl.col("table") == OPTION_TRADES.name) & (pl.col("instrument") == underlying)).height:
+        parts.append(_option_prints(workspace, underlying, place, chain.as_of))
     parts = [part for part in parts if part.height]
     if not parts:
         return None
@@ -154,6 +164,17 @@ def print_flow(workspace: Workspace, chain: PricedChain) -> TradeFlow | None:
     )
     side = np.where(np.isnan(stated), lee_ready(price, bid, ask, where), stated)
     return TradeFlow(signed_volume(side, size, where, len(chain)), basis="open_interest")
+
+
+def _option_prints(workspace: Workspace, underlying: str, place: Mapping[str, int], as_of: datetime) -> pl.DataFrame:
+    """Prints of an underlying's contracts in the last day, each with the quote that stood beside it."""
+    span = {"as_of": as_of, "first": (as_of - PRINTS_BACK).date(), "last": as_of.date()}
+    names = ["ts", "sequence", "price", "size", "side", "bid", "ask"]
+    found = workspace.store.read(underlying, table=OPTION_TRADES.name, **span)  # type: ignore[arg-type]
+    found = found.filter((pl.col("ts") > as_of - PRINTS_BACK) & (pl.col("size") > 0)).with_columns(
+        place=pl.col("contract_id").str.replace_all(" ", "").replace_strict(place, default=None, return_dtype=pl.Int32)
+    )
+    return found.drop_nulls("place").select(*names, "place")
 
 
 def _prints(workspace: Workspace, name: str, as_of: datetime) -> pl.DataFrame:

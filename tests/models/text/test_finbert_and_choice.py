@@ -62,9 +62,63 @@ def test_without_weights_or_libraries_it_says_what_is_missing(tmp_path: Path) ->
         FinBert.load(tmp_path)
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.safetensors").touch()
+    (tmp_path / "vocab.txt").touch()
     if find_spec("transformers") is None or find_spec("torch") is None:
         with pytest.raises(ConfigError, match=r"fieldcast\[text\]"):
             FinBert.load(tmp_path)
+
+
+def test_without_a_vocabulary_it_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(MissingData, match=r"tokenizer\.json or vocab\.txt"):
+        FinBert.load(tmp_path)
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """A BERT of two layers with weights drawn at random, as transformers saves one."""
+    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "profit", "rose", "fell", "sales", "the", "loss"]
+    (tmp_path / "vocab.txt").write_text("\n".join(words) + "\n")
+    transformers.BertTokenizerFast(vocab_file=str(tmp_path / "vocab.txt")).save_pretrained(tmp_path)
+    torch.manual_seed(0)
+    names = {0: "Positive", 1: "Negative", 2: "Neutral"}
+    settings = transformers.BertConfig(
+        vocab_size=len(words), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, num_labels=3,
+        id2label=names, label2id={name: place for place, name in names.items()},
+    )  # fmt: skip
+    transformers.BertForSequenceClassification(settings).save_pretrained(tmp_path)
+    return tmp_path
+
+
+def test_a_model_on_the_disk_scores_as_transformers_itself_does(tiny: Path) -> None:
+    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    texts = ["Profit rose", "", "the sales fell " * 400]
+    found = FinBert.load(tiny).score(texts)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tiny)
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(tiny).eval()
+    for place in (0, 2):
+        with torch.inference_mode():
+            tokens = tokenizer([texts[place]], truncation=True, max_length=512, return_tensors="pt")
+            odds = model(**tokens).logits.double().softmax(-1).numpy()[0]
+        assert found.score[place] == pytest.approx(odds[0] - odds[1], abs=1e-6)
+    assert found.score[1] == 0.0
+    assert FinBert.load(tiny).version == FinBert.load(tiny).version
+
+
+def test_damaged_weights_and_missing_ones_are_refused(tiny: Path) -> None:
+    weights, whole = tiny / "model.safetensors", (tiny / "model.safetensors").read_bytes()
+    weights.write_bytes(whole[:5000])
+    with pytest.raises(InvalidInput, match="whole model"):
+        FinBert.load(tiny)
+    files = pytest.importorskip("safetensors.torch")
+    weights.write_bytes(whole)
+    held = files.load_file(weights)
+    del held["classifier.weight"]
+    files.save_file(held, weights, metadata={"format": "pt"})
+    with pytest.raises(MissingData, match=r"classifier\.weight"):
+        FinBert.load(tiny)
 
 
 # the choice ---------------------------------------------------------------------------------------------------------

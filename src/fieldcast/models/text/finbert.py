@@ -30,6 +30,7 @@ BATCH = 16
 LONGEST = 512  # tokens that such models read; the rest of a text is cut off
 FORMULA = 1
 _NEEDED = ("config.json", "model.safetensors")
+_TOKENIZERS = ("tokenizer.json", "vocab.txt")  # one of them: transformers makes up an empty vocabulary where there is none
 
 
 class FinBert:
@@ -63,12 +64,15 @@ class FinBert:
 
         Raises
         ------
-        MissingData : the folder has no such model
+        MissingData : the folder has no such model, or not all of it
+        InvalidInput : its files are damaged, or it sorts into other labels
         ConfigError : `transformers` or `torch` is not installed
         """
         lacking = [name for name in _NEEDED if not (folder / name).is_file()]
         if lacking:
             raise MissingData(f"expected {' and '.join(lacking)} of a FinBERT model in {folder}, found none; put them there")
+        if not any((folder / name).is_file() for name in _TOKENIZERS):
+            raise MissingData(f"expected {' or '.join(_TOKENIZERS)} of a FinBERT model in {folder}, found none; put one there")
         if not libraries_there():
             raise ConfigError("expected transformers and torch for FinBERT, found none; pip install 'fieldcast[text]'")
         classify, names = _from_transformers(folder)
@@ -111,13 +115,25 @@ def _hash_of(folder: Path) -> str:
 
 
 def _from_transformers(folder: Path) -> tuple[Classify, list[str]]:
-    """The model behind `transformers`, on the CPU, in evaluation mode; remote code and pickled weights are refused."""
+    """The model behind `transformers`, on the CPU, in evaluation mode; remote code and pickled weights are refused.
+
+    Weights that the file lacks would be drawn at random: such a model (one without its classifier, say) is refused.
+    """
     torch: Any = import_module("torch")
     transformers: Any = import_module("transformers")
+    damaged: type[Exception] = import_module("safetensors").SafetensorError
     how: Mapping[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-    tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), **how)
-    model = transformers.AutoModelForSequenceClassification.from_pretrained(str(folder), use_safetensors=True, **how).eval()
-    names = model.config.id2label
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(str(folder), **how)
+        model, told = transformers.AutoModelForSequenceClassification.from_pretrained(
+            str(folder), use_safetensors=True, output_loading_info=True, **how
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, damaged) as error:
+        raise InvalidInput(f"expected a whole model in {folder}, found: {error}; fetch it again") from None
+    lacking = sorted(str(name) for name in (*told["missing_keys"], *told["mismatched_keys"]))
+    if lacking:
+        raise MissingData(f"expected every weight of the model in {folder}, missing {', '.join(lacking[:4])}; fetch it again")
+    model, names = model.eval(), model.config.id2label
 
     def classify(texts: Sequence[str]) -> Floats:
         with torch.inference_mode():

@@ -11,7 +11,8 @@ mean over `smooth` minutes of one session, taken within the bars that were trade
 session from shaping the profile of all. The regression is renewed at the first bar of each day
 from bars of the days before whose horizon had ended; k is the value of least QLIKE. A return that spans a missing bar, a
 night or a break is unknown and enters nothing. Forecasts are made only where every bar of the horizon is one of the
-profile's: in the last bars of a session there is none.
+profile's: in the last bars of a session there is none. A market that never closes has no last bar: there a horizon runs on into
+the next day, under the profile of the day that it begins in, the only one that is known.
 Sources: Andersen and Bollerslev 1997 (intraday periodicity); Corsi 2009; Taylor and Xu 1997 (the variance profile).
 """
 
@@ -62,6 +63,7 @@ class TimeOfDay:
     smooth : minutes of the centred mean
     bar : minutes a bar, a divisor of 1440
     seasonal : False leaves the profile flat (the same forecaster without a time of day, for comparison)
+    around_the_clock : True where trading goes on over midnight: returns and horizons do too
     """
 
     zone: str = "America/New_York"
@@ -70,6 +72,7 @@ class TimeOfDay:
     smooth: int = 30
     bar: int = 1
     seasonal: bool = True
+    around_the_clock: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.least_sessions <= self.sessions_back or self.smooth < 1:
@@ -107,14 +110,15 @@ class TimeOfDay:
         stamp = read.ts // length
         day, slot = self._clock(bars)
         ret = np.full(read.rows, np.nan)
-        together = (np.diff(stamp) == 1) & (np.diff(day) == 0)
+        together = (np.diff(stamp) == 1) & (self.around_the_clock | (np.diff(day) == 0))
         if not together.any():
             raise InvalidInput(f"expected bars of {self.bar} minutes, found no two that follow each other")
         ret[1:][together] = np.diff(np.log(read.close))[together]
         square = ret**2
         table = self._profiles(square, day, slot)
         profile = table[day, slot]
-        realised, expected = self._ahead(square, stamp, day, slot, table, horizon)
+        ahead = np.concatenate([table, table], axis=1) if self.around_the_clock else table
+        realised, expected = self._ahead(square, stamp, day, slot, ahead, horizon)
         level = np.maximum(square, FLOOR) / np.maximum(profile, 1e-3)
         trailing = tuple(max(minutes // self.bar, 1) for minutes in TRAILING)
         sigma = np.sqrt(self._forecast(level, realised, expected, day, stamp, horizon, trailing))

@@ -1,0 +1,94 @@
+"""A plan as the fast engine takes it: one tape an instrument, one account each, and what it leaves out said in words.
+
+The fast engine books no corporate actions: it runs on prices that are carried through splits, and dividends are left out. A run
+that counts is played by `backtest`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from fieldcast.market import DAILY, sessions_per_year, table_of
+from fieldcast.simulation.fast import FastSettings, Size, Tape
+from fieldcast.simulation.market import Market
+from fieldcast.simulation.report import DailyReturns, daily_returns, days_per_year
+from fieldcast.workflows.backtest_data import BacktestData
+from fieldcast.workflows.backtest_play import venue_settings
+from fieldcast.workflows.backtest_settings import BacktestPlan
+
+Array = npt.NDArray[np.float64]
+_YEAR_SECONDS = 365.25 * 86_400
+
+
+def fast_settings(plan: BacktestPlan, data: BacktestData) -> tuple[FastSettings, list[str]]:
+    """The settings of each instrument's own account, and what they leave out.
+
+    Raises
+    ------
+    ConfigError : something that the fast engine does not play; it is named
+    """
+    left_out = []
+    if data.actions.height:
+        left_out.append("prices are carried through splits, and dividends left out: the fast engine books no corporate actions")
+    made = FastSettings(
+        venue=venue_settings(plan, data),
+        size=Size("weight", Decimal(str(plan.account.weight))),
+        stop=_share(plan.exits.stop),
+        target=_share(plan.exits.target),
+        trail=_share(plan.exits.trailing),
+        periods_per_year=bars_per_year(plan, data),
+    )
+    return made, left_out
+
+
+def tapes_of(data: BacktestData) -> tuple[Tape, ...]:
+    """One tape an instrument, of the prices that strategies see."""
+    return tuple(Tape.of(market) for market in signal_markets(data))
+
+
+def signal_markets(data: BacktestData) -> list[Market]:
+    """One market an instrument, of the prices that strategies see: raw where there were no splits."""
+    found = []
+    for instrument, arrays in zip(data.instruments, data.signals, strict=True):
+        prices = [arrays[name] for name in ("ts", "open", "high", "low", "close", "volume")]
+        found.append(Market.of_arrays(instrument, *prices, open_ts=arrays["open_ts"]))
+    return found
+
+
+def bars_per_year(plan: BacktestPlan, data: BacktestData) -> float:
+    """Bars in a year: sessions for daily bars, else as many as the span had."""
+    if plan.data.table == DAILY:
+        return float(max(sessions_per_year(one.calendar) for one in data.instruments))
+    assert table_of(plan.data.table).interval is not None
+    market = data.market
+    years = float(market.ts[-1] - market.open_ts[0]) / 1e6 / _YEAR_SECONDS
+    return max(market.bars / years, 1.0)
+
+
+def summed_returns(curves: Mapping[str, tuple[npt.NDArray[np.int64], Array]], data: BacktestData, cash: float) -> DailyReturns:
+    """Daily returns of several accounts taken together.
+
+    Parameters
+    ----------
+    curves : instrument -> (T_n,) stamps and equity at each
+    cash : paid into each of them
+    """
+    whole: pl.DataFrame | None = None
+    for place, (ts, equity) in enumerate(curves.values()):
+        part = pl.DataFrame({"ts": pl.Series(ts).cast(pl.Datetime("us", "UTC")), f"e{place}": equity})
+        whole = part if whole is None else whole.join(part, on="ts", how="full", coalesce=True)
+    assert whole is not None
+    names = [name for name in whole.columns if name != "ts"]
+    held = whole.sort("ts").with_columns(pl.col(names).forward_fill().fill_null(cash))
+    curve = held.select("ts", equity=pl.sum_horizontal(names))
+    year = days_per_year(frozenset(one.calendar for one in data.instruments))
+    return daily_returns(curve, start=cash * len(names), days_per_year=year)
+
+
+def _share(value: float | None) -> Decimal | None:
+    return None if value is None else Decimal(str(value))

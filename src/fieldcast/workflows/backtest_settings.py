@@ -1,0 +1,348 @@
+"""The TOML file of a backtest: which bars, which strategies, what trading costs, how orders fill. Its hash names the run.
+
+family = "my-idea"               # every run of the family is a trial: the deflated figures count them all
+[data]
+instruments = ["ARCX:SPY"]
+first = 2005-01-03
+last = 2018-12-31
+[[strategies]]
+name = "sma_cross"
+settings = { fast = 10, slow = 20 }
+[[strategies]]
+file = "my_strategy.py"          # beside this file, or a path from the working folder
+[account]
+cash = 10000
+[costs]
+half_spread_bps = 1
+commission_bps = 0.5
+
+Every other table and key has the default that its class below states. With `[combine]` the strategies vote and run as one;
+without it each runs by itself, beside the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from fieldcast.ground import ConfigError, InvalidInput, MissingData, digest
+from fieldcast.market import DAILY, table_of
+from fieldcast.strategy import CATALOGUE, Combination, strategy
+
+Setting = bool | int | float | str
+Share = float
+
+
+def _one_spelling(value: Decimal) -> Decimal:
+    """1.0, 1.00 and 1 are one amount, so they name one run."""
+    short = value.normalize()
+    exponent = short.as_tuple().exponent
+    return short.quantize(Decimal(1)) if isinstance(exponent, int) and exponent > 0 else short
+
+
+Amount = Annotated[Decimal, AfterValidator(_one_spelling)]
+FAMILY = "backtests"
+
+
+class Part(BaseModel):
+    """A table of the file: frozen, and a key that it does not know is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DataPart(Part):
+    """Which bars.
+
+    Parameters
+    ----------
+    instruments : ids in the store; each gets the same share of the account
+    table, dataset : of the store
+    first, last : UTC dates of bars, both included; none = all there are
+    signals : prices that strategies see: `split` carries splits forward, so that what happens later moves no earlier price; `raw`
+    actions : `stored` books the splits and dividends that the store knows; `none` runs on prices as they are
+    """
+
+    instruments: tuple[str, ...] = Field(min_length=1, max_length=2_000)
+    table: str = DAILY
+    dataset: str | None = None
+    first: date | None = None
+    last: date | None = None
+    signals: Literal["split", "raw"] = "split"
+    actions: Literal["stored", "none"] = "stored"
+
+    @field_validator("instruments")
+    @classmethod
+    def _each_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError(f"expected each instrument once, found {', '.join(value)}")
+        return value
+
+    @field_validator("table")
+    @classmethod
+    def _a_table_of_bars(cls, value: str) -> str:
+        if table_of(value).kind != "bars":
+            raise ValueError(f"expected a table of bars such as bars/1d or bars/1m, found {value}")
+        return value
+
+    @model_validator(mode="after")
+    def _in_order(self) -> DataPart:
+        if self.first is not None and self.last is not None and self.first > self.last:
+            raise ValueError(f"expected first at or before last, found {self.first} and {self.last}")
+        return self
+
+
+class StrategyPart(Part):
+    """A strategy of the catalogue by `name`, or a user's `file`.
+
+    Parameters
+    ----------
+    settings : parameters by name
+    code : of the file: the function or class in it, where it has several
+    label : how reports call it; none = the name, or the file's
+    """
+
+    name: str | None = None
+    file: Path | None = None
+    settings: dict[str, Setting] = Field(default_factory=dict)
+    code: str | None = None
+    label: str | None = Field(default=None, min_length=1, max_length=60)
+
+    @model_validator(mode="after")
+    def _one_or_the_other(self) -> StrategyPart:
+        if (self.name is None) == (self.file is None):
+            raise ValueError("expected a name of the catalogue or a file, one of the two")
+        if self.name is not None:
+            if self.code is not None:
+                raise ValueError("code: names a function in a file, and there is no file")
+            strategy(self.name, **self.settings)
+        return self
+
+    @property
+    def title(self) -> str:
+        """How reports call it."""
+        if self.label is not None:
+            return self.label
+        base = self.name if self.name is not None else (self.file or Path()).stem
+        return base + "".join(f" {key}={value}" for key, value in self.settings.items())
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the targets: a file by what stands in it, not by where it is."""
+        if self.name is not None:
+            return {"name": self.name, "settings": strategy(self.name, **self.settings).settings}
+        assert self.file is not None
+        try:
+            content = self.file.read_bytes()
+        except OSError as error:
+            raise MissingData(f"expected a Python file with a strategy, found none at {self.file}: {error.strerror}") from None
+        return {"file": hashlib.sha256(content).hexdigest(), "code": self.code, "settings": dict(self.settings)}
+
+
+class CombinePart(Part):
+    """How the strategies vote; see `strategy.combination`."""
+
+    rule: Literal["majority", "unanimous", "weighted", "at_least"] = "majority"
+    threshold: float = 0.3
+    least: int = 2
+    weights: tuple[float, ...] = ()
+
+    @model_validator(mode="after")
+    def _sound(self) -> CombinePart:
+        self.combination()
+        return self
+
+    def combination(self) -> Combination:
+        return Combination(self.rule, self.threshold, self.least, self.weights)
+
+
+class AccountPart(Part):
+    """The account.
+
+    Parameters
+    ----------
+    cash : paid in at the start, in the account's currency
+    currency : none = that of the instruments, where they share one
+    weight : share of equity that a target of 1 is worth, over all instruments; above 1 needs margin
+    margin : none = cash account (no shorts, no debt); `reg_t` = Regulation T
+    """
+
+    cash: Amount = Field(default=Decimal(100_000), gt=0)
+    currency: str | None = Field(default=None, pattern=r"^[A-Z]{3,5}$")
+    weight: Share = Field(default=1.0, gt=0, le=4)
+    margin: Literal["none", "reg_t"] = "none"
+
+
+class CostsPart(Part):
+    """What trading costs: spread and slippage in basis points of the print, fees by a venue's preset or in basis points.
+
+    `impact_bps` is what an order as large as the bar's volume would move the price by; 0 = none.
+    """
+
+    half_spread_bps: Amount = Field(default=Decimal(1), ge=0, lt=5_000)
+    slippage_bps: Amount = Field(default=Decimal(1), ge=0, lt=5_000)
+    impact_bps: Amount = Field(default=Decimal(0), ge=0, lt=10_000)
+    commission_bps: Amount = Field(default=Decimal("0.5"), ge=0, lt=10_000)
+    minimum_commission: Amount = Field(default=Decimal(0), ge=0)
+    preset: str | None = None
+
+    @model_validator(mode="after")
+    def _fees_once(self) -> CostsPart:
+        given = self.model_fields_set & {"commission_bps", "minimum_commission"}
+        if self.preset is not None and given:
+            raise ValueError(f"expected a preset or {' and '.join(sorted(given))}, found both: the preset states the fees")
+        return self
+
+
+class FillsPart(Part):
+    """How orders fill.
+
+    Parameters
+    ----------
+    convention : `next_open`; `same_close` trades at a price that the decision was made on, and every result says so
+    rebalance : `on_change` of the target, or back to the target's weight after `every_bar`
+    shortfall : an order that the account cannot pay for is rejected, or cut to what it can
+    intrabar : which comes first where stop and target lie in one bar
+    volume_share : most of a bar's volume that an order may be; none = no limit
+    """
+
+    convention: Literal["next_open", "same_close"] = "next_open"
+    rebalance: Literal["on_change", "every_bar"] = "on_change"
+    shortfall: Literal["reject", "cut"] = "cut"
+    intrabar: Literal["worst", "ohlc"] = "worst"
+    volume_share: Share | None = Field(default=None, gt=0, le=1)
+
+
+class ExitsPart(Part):
+    """Exits of every position; none = the strategy's targets alone decide.
+
+    Parameters
+    ----------
+    stop, target : shares of the close at which the entry was decided
+    trailing : share of the best price since the fill
+    """
+
+    stop: Share | None = Field(default=None, gt=0, lt=1)
+    target: Share | None = Field(default=None, gt=0, le=10)
+    trailing: Share | None = Field(default=None, gt=0, lt=1)
+
+    @property
+    def any(self) -> bool:
+        return any(value is not None for value in (self.stop, self.target, self.trailing))
+
+
+class ProjectionsPart(Part):
+    """Where the strategy `projection` takes its packets from: an experiment file (none = the demo's), and a VIX series."""
+
+    experiment: Path | None = None
+    vix: str | None = None
+
+
+class BacktestPlan(Part):
+    """Everything that decides what a backtest gives, and nothing else.
+
+    Parameters
+    ----------
+    family : its runs are trials of this family
+    benchmark : id of an instrument to be compared with; none = the run's own instruments, bought and held
+    """
+
+    family: str = Field(default=FAMILY, min_length=1, max_length=100)
+    data: DataPart
+    strategies: tuple[StrategyPart, ...] = Field(min_length=1, max_length=100)
+    combine: CombinePart | None = None
+    account: AccountPart = AccountPart()
+    costs: CostsPart = CostsPart()
+    fills: FillsPart = FillsPart()
+    exits: ExitsPart = ExitsPart()
+    projections: ProjectionsPart = ProjectionsPart()
+    benchmark: str | None = None
+
+    @model_validator(mode="after")
+    def _exits_fit(self) -> BacktestPlan:
+        if self.exits.any and self.fills.rebalance == "every_bar":
+            raise ValueError("exits: expected rebalance on_change, found every_bar, which would buy back what an exit has sold")
+        if self.exits.stop is not None and self.exits.trailing is not None:
+            raise ValueError("exits: expected a stop or a trailing stop, found both")
+        return self
+
+    @model_validator(mode="after")
+    def _strategies_differ(self) -> BacktestPlan:
+        titles = [one.title for one in self.strategies]
+        if len(set(titles)) != len(titles):
+            raise ValueError(f"strategies: expected each once, found {', '.join(titles)}; give them labels")
+        if self.combine is not None:
+            if len(self.strategies) < 2:
+                raise ValueError("combine: expected at least two strategies to combine")
+            if self.combine.rule == "at_least" and self.combine.least > len(self.strategies):
+                raise ValueError(f"combine.least: expected at most {len(self.strategies)}, found {self.combine.least}")
+            if self.combine.weights and len(self.combine.weights) != len(self.strategies):
+                raise ValueError(f"combine.weights: expected {len(self.strategies)}, found {len(self.combine.weights)}")
+        return self
+
+    def settings(self) -> dict[str, Any]:
+        """The plan as plain values, strategies by what decides their targets; the hash is over this."""
+        plain: dict[str, Any] = self.model_dump(mode="json", exclude={"strategies", "family"})
+        plain["strategies"] = [one.identity() for one in self.strategies]
+        if all(one.name != "projection" for one in self.strategies):
+            del plain["projections"]
+        else:
+            from fieldcast.workflows.experiment import load_experiment  # with all of the features: only where it is needed
+
+            plain["projections"]["experiment"] = load_experiment(self.projections.experiment).hash
+        return plain
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 that names the run."""
+        return digest(self.settings())
+
+
+def load_backtest_plan(path: Path | str) -> BacktestPlan:
+    """A plan from its TOML file; a strategy's file is looked for beside it first.
+
+    Raises
+    ------
+    ConfigError : the file is missing, is no TOML, or a key is unknown or has a bad value (each is named)
+    """
+    file = Path(path)
+    try:
+        found = tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"expected a plan of a backtest in {file}, found none: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"expected valid TOML in {file}, found {error}") from None
+    for one in found.get("strategies", ()) if isinstance(found.get("strategies"), list) else ():
+        beside = file.parent / str(one.get("file", "")) if isinstance(one, dict) else file
+        if isinstance(one, dict) and one.get("file") and beside.is_file():
+            one["file"] = str(beside)
+    return plan_of(found, f"in {file}")
+
+
+def plan_of(values: Any, where: str = "") -> BacktestPlan:
+    """A plan out of plain values.
+
+    Raises
+    ------
+    ConfigError : a key is unknown or has a bad value; each is named
+    """
+    try:
+        return BacktestPlan.model_validate(values)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, item['loc'])) or 'plan'}: {_plain(item['msg'])}" for item in error.errors())
+        raise ConfigError(f"expected a valid plan of a backtest {where}, found {problems}".replace("  ", " ")) from None
+    except InvalidInput as error:
+        raise ConfigError(f"expected a valid plan of a backtest {where}: {error}".replace("  ", " ")) from None
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Value error, ")
+
+
+def known_strategies() -> tuple[str, ...]:
+    """Names of the catalogue."""
+    return tuple(CATALOGUE)
