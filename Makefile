@@ -7,7 +7,7 @@ PYTEST_ARGS ?=
 ONE_THREAD  := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 POLARS_MAX_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install install-dev preflight test slow browser check lint types contracts secrets docs bench evidence status clean
+.PHONY: help demo install install-dev preflight test slow browser check lint types contracts secrets docs bench targets evidence status clean
 
 help:
 	@echo "make demo       install the core and watch Fieldcast do its whole job, offline"
@@ -17,6 +17,7 @@ help:
 	@echo "make browser    the tests that need Chromium"
 	@echo "make docs       build the documentation, warnings as errors"
 	@echo "make bench      benchmarks beside peers         make evidence   long statistics (hours)"
+	@echo "make targets    how long the jobs of one decision take; ends with an error where one takes longer than it may"
 	@echo "make status     which rows of the feature table are proven"
 	@echo "make clean      remove what was built (and .venv)"
 
@@ -78,6 +79,9 @@ docs: .venv/.dev
 
 bench: .venv/.dev
 	$(BIN)/python tools/evidence.py bench
+
+targets: .venv/.dev
+	$(BIN)/python benchmarks/targets.py --csv .status/targets.csv
 
 evidence: .venv/.dev
 	$(BIN)/python tools/evidence.py evidence
