@@ -18,6 +18,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fieldcast  # noqa: F401 - first: it says where kernels are kept, which numba reads as it loads; elsewhere they go stale
+
+# isort: split
 import numpy as np
 from numba import njit, prange
 
@@ -62,6 +65,47 @@ def bare_cross(opened, close, fast, slow, cost):  # type: ignore[no-untyped-def]
             late -= close[t - slow]
         wanted = t >= slow - 1 and quick * slow > late * fast
     return cash + held * close[-1]
+
+
+@njit(cache=True)
+def bare_cross_figures(opened, close, fast, slow, cost, curve, found):  # type: ignore[no-untyped-def]
+    """The floor for all that ours yields but orders: fills into the equity at each close (T,), and the figures' sums (7,)."""
+    cash, held, quick, late, wanted = 100_000.0, 0.0, 0.0, 0.0, False
+    before = peak = cash
+    deepest, total, squares, down, fees, exposed, fills = 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0
+    for t in range(close.shape[0]):
+        if wanted and held == 0.0:
+            held = cash / (opened[t] * (1.0 + cost))
+            fees += held * opened[t] * cost
+            cash = 0.0
+            fills += 1
+        elif not wanted and held > 0.0:
+            cash = held * opened[t] * (1.0 - cost)
+            fees += held * opened[t] * cost
+            held = 0.0
+            fills += 1
+        now = cash + held * close[t]
+        curve[t] = now
+        change = (now - before) / before
+        total += change
+        squares += change * change
+        if change < 0.0:
+            down += change * change
+        if now > peak:
+            peak = now
+        elif peak - now > deepest * peak:
+            deepest = (peak - now) / peak
+        exposed += 1 if held > 0.0 else 0
+        before = now
+        quick += close[t]
+        late += close[t]
+        if t >= fast:
+            quick -= close[t - fast]
+        if t >= slow:
+            late -= close[t - slow]
+        wanted = t >= slow - 1 and quick * slow > late * fast
+    found[0], found[1], found[2], found[3], found[4], found[5], found[6] = total, squares, down, deepest, fees, exposed, fills
+    return before
 
 
 @njit(cache=True, parallel=True)

@@ -5,7 +5,8 @@ All rows come from the project's own generators and carry the reason `simulated`
     daily      sessions of 23 years (5,785), the last of them added up from the minutes below
     minutes    a year of 1-minute bars, 390 in a whole session
     chains     a snapshot of more than 20,000 European contracts at each of the last ten closes, quoted around a smile
-    book       the last five minutes of a session of an order book by price level, begun by a snapshot, with quotes and trades
+    book       the order book of the whole last session by price level, some 850,000 rows, with its quotes and trades. One
+               snapshot at the opening begins it: every row since then has a say in the book of the close
     texts      scores of 10,000 texts of the five sources over two months; the words behind them do not exist
 """
 
@@ -18,7 +19,6 @@ import numpy as np
 import polars as pl
 
 from fieldcast.data import Lineage
-from fieldcast.data.books import book_at
 from fieldcast.data.simulated import (
     BarMarket,
     BookMarket,
@@ -38,7 +38,6 @@ FIRST_DAILY, LAST_DAILY = date(2001, 1, 2), date(2022, 12, 30)
 FIRST_MINUTE, LAST_ALONE = date(2022, 12, 31), date(2023, 12, 14)
 FIRST_CHAIN, LAST_CHAIN = date(2023, 12, 15), date(2023, 12, 29)      # ten sessions
 CONTRACTS, TEXTS, TEXT_DAYS = 20_000, 10_000, 60
-BOOK_MINUTES = 5
 # As many expiries and strikes as the largest listed chains have: daily, weekly and monthly ones, strikes half a thousandth apart.
 LISTINGS = ListingRules(
     dailies=20, weeklies=16, monthlies=12, quarter_ends=True, long_years=2, long_month=12, least_step=0.0005, near=3.0,
@@ -93,21 +92,10 @@ class Inputs:
 
     @cached_property
     def book(self) -> dict[str, pl.DataFrame]:
-        """`depth`, `quotes` and `trades` of the last five minutes of the last session."""
+        """`depth`, `quotes` and `trades` of the last session, from its opening to its close."""
         share = equity("TGT", first_price=float(self.minutes["open"][-390]))
         session = next(simulate_book(BookMarket(SEED, share, LAST_CHAIN, LAST_CHAIN)).sessions())
-        begins = session.depth["ts"][-1] - timedelta(minutes=BOOK_MINUTES)
-        before = session.depth.filter(pl.col("ts") <= begins)
-        whole = book_at(before, begins)
-        head = before.tail(1).select(pl.exclude("side", "price", "size", "snapshot", "sequence"))
-        sides = [rows.select("price", "size", side=pl.lit(side)) for side, rows in (("bid", whole.bids), ("ask", whole.asks))]
-        opening = pl.concat(sides).join(head, how="cross").with_columns(snapshot=pl.lit(True))
-        first = int(before["sequence"][-1]) - opening.height + 1
-        opening = opening.with_columns(sequence=first + pl.int_range(pl.len()))
-        schema = dict(table_of("depth").schema)
-        depth = pl.concat((opening.select(pl.col(name).cast(dtype) for name, dtype in schema.items()),
-                           session.depth.filter(pl.col("ts") > begins)))  # fmt: skip
-        return {"depth": depth} | {name: getattr(session, name).filter(pl.col("ts") > begins) for name in ("quotes", "trades")}
+        return {name: getattr(session, name) for name in ("depth", "quotes", "trades")}
 
     @cached_property
     def texts(self) -> pl.DataFrame:

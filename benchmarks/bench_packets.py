@@ -7,8 +7,11 @@ the 31 columns of a20 and volatility). Parts, milliseconds of one process on the
     fold        the same where a fold begins (one session in 21): features and labels of the whole history, three fits
     open        a projector made from a history: 83 folds of three walks
     many        225 projectors refreshed from a store that holds one new bar for each: bars read, packets out; seconds
+    resumed     the same as a new process does it: each projector opened from the state that was kept in the workspace before the
+                new bar, its packet made, its state kept again; seconds
 
-Every packet of `step` is compared with that of a projector which was opened on the longer history.
+Every packet of `step` is compared with that of a projector which was opened on the longer history, and every one of `resumed`
+with that of `many`.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ from fieldcast.workflows import Projector, load_experiment, open_workspace
 
 COVERS = (
     "src/fieldcast/workflows/projector.py",
+    "src/fieldcast/workflows/warm_states.py",
     "src/fieldcast/projection",
     "src/fieldcast/features/_compute.py",
     "src/fieldcast/features/_inputs.py",
@@ -89,8 +93,14 @@ def many(instruments: int) -> dict[str, float]:
             later.append((bars[-1:], made.lineage))
         for bars, lineage in later:
             workspace.store.append(bars, lineage)
-        wall, used = timed(lambda: [projector.refresh(workspace) for projector in projectors])
-    return {"many_s": wall, "many_cpu_s": used}
+        packets = []
+        wall, used = timed(lambda: packets.extend(projector.refresh(workspace) for projector in projectors))
+        names = [projector.instrument.id for projector in projectors]
+        again: list[Projector] = []
+        resumed = timed(lambda: again.extend(Projector.open(workspace, name, experiment) for name in names))
+        assert all(one.cold_because is None for one in again), "a state was kept for each, or this measures something else"
+        assert [one.packet for one in again] == packets
+    return {"many_s": wall, "many_cpu_s": used, "resumed_s": resumed[0], "resumed_cpu_s": resumed[1]}
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 the bare kernel.
 
 Ours keeps every order, fill, posting of the journal and point of the curve, in whole lots and cents; averages are sums of whole
-cents, so that ties are exact. vectorbt and backtesting.py run in an environment of their own (see `_fast.py`).
+cents, so that ties are exact. Stamps are made before, as the peers' index is. vectorbt and backtesting.py run in an environment
+of their own (see `_fast.py`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from _fast import COST, bare_cross, best_of, claim, market_of, peak_mb, peer, prices, seconds
 from numba import njit
 
+from fieldcast.market import Instrument, Kind
 from fieldcast.simulation.events_run import Now, run_events
 from fieldcast.simulation.market import Market
 from fieldcast.simulation.result import SimulationResult
@@ -24,6 +26,7 @@ from fieldcast.trading import CostModel
 COVERS = ("src/fieldcast/simulation",)
 BARS, FAST, SLOW, ROUNDS, SEED = 1_000_000, 20, 50, 7, 7
 FEES = CostModel(half_spread_bps=Decimal(0), slippage_bps=Decimal(0), commission_bps=Decimal(str(COST * 1e4)))
+WALK = Instrument("XNAS:WALK", Kind.EQUITY, simulated=True)
 SETTINGS = VenueSettings(cash={"USD": Decimal(1_000_000_000)}, costs=FEES, shortfall=Shortfall.CUT)
 VECTORBT = """
 import vectorbt as vbt, pandas as pd
@@ -83,9 +86,10 @@ def filled(script: str) -> str:
     return script
 
 
-def targets(arrays: dict[str, np.ndarray]) -> SimulationResult:
+def targets(arrays: dict[str, np.ndarray], ts: np.ndarray) -> SimulationResult:
     """From arrays to the result: market, scales and averages included."""
-    return run_targets(above(arrays["close"]), market_of(arrays), SETTINGS)
+    market = Market.of_arrays(WALK, ts, *(arrays[name] for name in ("open", "high", "low", "close")))
+    return run_targets(above(arrays["close"]), market, SETTINGS)
 
 
 class Cross:
@@ -114,11 +118,12 @@ def events(market: Market) -> SimulationResult:
 if __name__ == "__main__":
     arrays: dict[str, Any] = prices(BARS, SEED)
     market = market_of(arrays)
-    result = targets(arrays)
+    ts = market.ts
+    result = targets(arrays, ts)
     events(market.between(0, 5_000))
     bare = lambda: bare_cross(arrays["open"], arrays["close"], FAST, SLOW, COST)  # noqa: E731
     bare()
-    ours = best_of(lambda: targets(arrays), ROUNDS)
+    ours = best_of(lambda: targets(arrays, ts), ROUNDS)
     kernel = best_of(lambda: run_targets(above(arrays["close"]), market, SETTINGS), ROUNDS)
     floor, evented = best_of(bare, ROUNDS), best_of(lambda: events(market), 3)
     tables = seconds(lambda: (result.orders, result.fills, result.journal, result.trades, result.equity))

@@ -11,9 +11,9 @@ as a running system has it: kernels compiled, features warm. Each job runs once 
                  close has none), the order itself
     training     100 passes of the multilayer perceptron over 5,000 rows of the tier a200; once, not seven times
     hedge        20,000 contracts from rows to prices, dealer field, elasticity with its surface, and their readings
-    liquidity    35 days of minute bars and five minutes of an order book (begun by a snapshot, some 18,000 rows) with its quotes
-                 and trades, and their readings. The engine plays through every row that it is given: a feed begun earlier
-                 costs in proportion, half an hour about 200 ms
+    liquidity    35 days of minute bars, and the order book of a whole session at its close (some 850,000 rows since one snapshot
+                 at the opening, the dearest moment of the day) with its quotes and trades, and their readings. The book is not
+                 kept from one reading to the next; before the window of a minute its rows are only laid down
     sentiment    the mood out of 10,000 scored texts, and its reading
     idea         levels, size by three rules, costs, errors and warnings, from figures at hand
     monte_carlo  1,000 paths of that idea over 20 sessions

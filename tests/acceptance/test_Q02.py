@@ -271,7 +271,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, subprocess.Comple
     _panel(folder / "panel.csv")
     shutil.copy(ROOT / "examples" / "my_strategy.py", folder)
     guide = (ROOT / "docs" / "how-to" / "backtest-a-strategy.md").read_text(encoding="utf-8")
-    (folder / "run.toml").write_text(*re.findall(r"^```toml\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL), encoding="utf-8")
+    whole, *_ = re.findall(r"^```toml\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)
+    (folder / "run.toml").write_text(whole, encoding="utf-8")
     _quotes(folder / "eurusd.csv")
     return {line: _run([FIELDCAST, *shlex.split(line)[1:]], folder) for line in DOCUMENTED}
 

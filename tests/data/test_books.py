@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fieldcast.data import MemoryStore
-from fieldcast.data.books import book_at, replay
+from fieldcast.data.books import BookStretch, book_at, replay, replay_since
 from fieldcast.data.formats import Options
 from fieldcast.data.importing import import_source
 from fieldcast.ground import InvalidInput, MissingData, Reason
@@ -228,6 +228,62 @@ def test_a_book_of_orders_is_that_of_a_dict_of_orders(steps, begun):
         for side, expected in (("bid", bids), ("ask", asks)):
             found = [(row[f"{side}_{n}"], row[f"{side}_size_{n}"]) for n in range(1, 13) if row[f"{side}_{n}"] is not None]
             assert found == expected
+
+
+# the end of a replay -----------------------------------------------------------------------------------------------
+
+
+def _same_end(rows: pl.DataFrame, since: datetime, levels: int) -> BookStretch:
+    """`replay_since`, which has to end as the replay of all rows does."""
+    found, whole = replay_since(rows, since, levels), replay(rows, levels).states
+    before = whole.filter(pl.col("available_at") <= since).height
+    assert found.states.equals(whole[max(before - 1, 0) :])
+    last = whole["reasons"][-1]
+    if last in ("book_unknown", "book_gap"):
+        assert (found.book, found.reason) == (None, last)
+        return found
+    assert found.reason is None
+    assert found.book is not None
+    book = book_at(rows, whole["available_at"][-1])
+    assert (found.book.instrument, found.book.available_at) == (book.instrument, book.available_at)
+    assert found.book.bids.equals(book.bids)
+    assert found.book.asks.equals(book.asks)
+    return found
+
+
+@settings(max_examples=400)
+@given(
+    messages=st.one_of(numbered(), unnumbered()), since=st.integers(-1, 16), levels=st.integers(1, 4),
+    torn=st.sets(st.integers(0, 13), max_size=2), mixed=st.booleans(), together=st.integers(1, 3),
+)  # fmt: skip
+def test_the_end_of_a_replay_is_that_of_all_rows_wherever_it_is_cut(messages, since, levels, torn, mixed, together):
+    """Also where messages are torn out, rows come in any order, or several messages become known at the same time."""
+    rows = depth_rows(messages)
+    place = ((pl.col("available_at") - START) / timedelta(milliseconds=1)).cast(pl.Int64)
+    rows = rows.with_columns(
+        reasons=pl.when(place.is_in(sorted(torn))).then(pl.lit("book_gap,simulated")),
+        available_at=START + timedelta(milliseconds=1) * (place // together * together),
+    ).cast({"available_at": rows.schema["available_at"]})
+    rows = rows.sample(fraction=1.0, shuffle=True, seed=7) if mixed else rows
+    _same_end(rows, START + timedelta(milliseconds=since), levels)
+
+
+@settings(max_examples=200)
+@given(steps=st.lists(step, min_size=1, max_size=25), begun=st.booleans(), since=st.integers(-1, 26), levels=st.integers(1, 4))
+def test_the_end_of_a_replay_by_order_is_that_of_all_rows(steps, begun, since, levels):
+    _same_end(_order_rows([(*steps[0][:5], begun), *steps[1:]]), START + timedelta(milliseconds=since), levels)
+
+
+def test_a_gap_before_the_stretch_is_noticed_in_it():
+    """A numbered message is missing long before the moment that is looked at."""
+    later = [Message(False, n, n, [("bid", 9.25, float(n))]) for n in range(17, 40)]
+    rows = depth_rows([*_numbers(), *later])
+    since = rows["available_at"].max()
+    assert _same_end(rows, since, 2).states["bid_size_2"].to_list() == [39.0]
+    found = _same_end(rows.filter(pl.col("last_update") != 20), since, 2)
+    assert found.reason is Reason.BOOK_GAP
+    assert found.states["reasons"].to_list() == ["book_gap"]
+    assert found.states["bid_1"].to_list() == [None]
 
 
 # what is refused ---------------------------------------------------------------------------------------------------

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-QUICK = {"test_fee_parity.py", "test_kernels_wide.py", "test_performance.py", "test_venue.py"}
+QUICK = {
+    "test_fee_parity.py", "test_kernels_wide.py", "test_market_days.py", "test_option_margin.py", "test_performance.py",
+    "test_venue.py",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

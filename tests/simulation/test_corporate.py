@@ -205,7 +205,7 @@ def test_events_out_of_order_or_of_another_market_are_refused():
     with pytest.raises(InvalidInput, match="instrument from -1 to 0"):
         make((ID,), ("USD",), EventKind.DIVIDEND, none, instrument=3)
     with pytest.raises(InvalidInput, match="kinds from 0"):
-        EventTable((ID,), ("USD",), **{**table.columns(), "kind": np.array([13, 13])})
+        EventTable((ID,), ("USD",), **{**table.columns(), "kind": np.array([14, 14])})
     market = daily([10.0, 10.0])
     other = make(("XNAS:MSFT",), ("USD",), EventKind.DIVIDEND, none, instrument=0, currency=0)
     with pytest.raises(InvalidInput, match="events of XNAS:AAPL"):

@@ -54,7 +54,8 @@ def test_the_secant_and_the_bisection_find_the_same_lots(
     s.remark(state, 0)
     arguments = (print_units, 0, 1e6)
     assume(account.affordable(state, 0, 0, side, lots, *arguments) in (s.W_CASH, s.W_MARGIN))
-    found = account.cut_to_account(state, 0, 0, side, lots, *arguments)
+    _, missing = account.spare(state, 0, 0, side, lots, *arguments)
+    found = account.cut_to_account(state, 0, 0, side, lots, missing, *arguments)
     assert found == account.cut_by_bisection(state, 0, 0, side, 0, lots, *arguments)
     assert found < lots
     assert account.affordable(state, 0, 0, side, found + 1, *arguments) != s.W_NONE

@@ -156,6 +156,18 @@ def test_nights_are_counted_to_the_next_session():
     assert (np.diff(closes) > 0).all()
 
 
+def test_the_nights_of_a_currency_pair_end_at_17_new_york_and_its_weekend_is_fridays():
+    """New York's clocks change on Sunday 10 March 2024: 17:00 is 22:00 UTC before and 21:00 after. Friday: three nights."""
+    pair = Instrument("OANDA:EURUSD", Kind.FX, calendar="24/5", tick=Decimal("0.00001"))
+    hours = np.arange(1_709_769_600_000_000, 1_710_270_000_000_000, 3_600_000_000)  # 7 March, 00:00 to 12 March, 18:00
+    row = np.full(hours.size, 1.09)
+    market = Market.of_arrays(pair, hours, row, row, row, row)
+    table = events_of(market, rates=benchmark((START - timedelta(200), 0.05)))
+    ends = pl.Series(table.ts).cast(pl.Datetime("us", "UTC"))
+    assert [f"{end:%a %H:%M}" for end in ends] == ["Thu 22:00", "Fri 22:00", "Mon 21:00"]
+    assert table.c.tolist() == [1, 3, 1]
+
+
 def test_rates_that_are_missing_negative_or_of_strangers_are_refused():
     market = sessions_of([100.0, 100.0], datetime(2024, 6, 7, tzinfo=UTC))
     with pytest.raises(MissingData, match="give earlier rows"):

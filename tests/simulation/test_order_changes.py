@@ -76,6 +76,81 @@ def test_an_entry_does_not_lose_its_stop_by_being_replaced() -> None:
     assert simulator.replace(number + 1, stop=Decimal(91)) == number + 2
 
 
+def test_a_withdrawal_takes_back_the_replacement_that_is_on_the_way_too() -> None:
+    """A change sent at the end of bar 1 and a withdrawal at the end of bar 2 arrive one after the other, a minute each later."""
+    dip = (100.0, 100.0, 94.0, 100.0)
+    for pause, left in ((0, "cancelled"), (1, "cancelled")):
+        simulator = venue(market(FLAT, FLAT, FLAT, FLAT, dip, FLAT), latency_us=MINUTE)
+        old = simulator.submit(limit(Side.BUY, 96))
+        simulator.advance()
+        new = simulator.replace(old, limit=Decimal(97))
+        simulator.advance(pause)
+        simulator.cancel(old)
+        simulator.advance(4 - pause)
+        assert (simulator.order(old).status, simulator.order(new).status) == ("replaced", left)
+        assert simulator.order(new).reason is Reason.CANCELLED
+        assert simulator.working() == ()
+        assert simulator.position(ID) == 0
+
+
+def test_what_replaces_a_replacement_is_withdrawn_by_its_own_id_or_the_first() -> None:
+    for by in ("first", "own"):
+        simulator = venue(market(*[FLAT] * 6), latency_us=MINUTE)
+        old = simulator.submit(limit(Side.BUY, 96))
+        new = simulator.replace(old, limit=Decimal(97))
+        simulator.cancel(old if by == "first" else new)
+        simulator.advance(3)
+        assert (simulator.order(old).status, simulator.order(new).status) == ("replaced", "cancelled")
+
+
+@pytest.mark.parametrize("latency_us", [0, MINUTE])
+def test_an_order_goes_on_working_where_its_replacement_is_refused(latency_us: int) -> None:
+    """A refused change leaves the order as it was: less than a lot is no order."""
+    simulator = venue(market(FLAT, FLAT, FLAT, FLAT, (100.0, 100.0, 94.0, 100.0)), latency_us=latency_us)
+    old = simulator.submit(limit(Side.BUY, 96))
+    simulator.advance()
+    new = simulator.replace(old, quantity=Decimal("0.5"))
+    assert (simulator.order(new).status, simulator.order(new).reason) == ("rejected", Reason.BELOW_LOT)
+    simulator.advance(3)
+    assert (simulator.order(old).status, simulator.position(ID)) == ("filled", 10)
+    assert simulator.result().orders["group"].to_list() == [None, None]
+
+
+@pytest.mark.parametrize("latency_us", [0, MINUTE])
+def test_an_order_whose_change_was_refused_can_be_changed_again(latency_us: int) -> None:
+    simulator = venue(market(*[FLAT] * 4), latency_us=latency_us)
+    old = simulator.submit(limit(Side.BUY, 96))
+    simulator.replace(old, quantity=Decimal(0))
+    new = simulator.replace(old, limit=Decimal(95))
+    simulator.advance(2)
+    assert (simulator.order(old).status, simulator.order(new).status) == ("replaced", "working")
+
+
+# -- shares of the volume over finer bars ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("at_open", "whole"), [(True, 100.0), (False, 100.0), (False, 70.0)])
+def test_a_bar_gives_no_more_than_its_share_over_all_its_finer_bars(at_open: bool, whole: float) -> None:
+    """Ten finer bars of 10 inside a bar of `whole`: a half of what the bar reports at most, and a half of each finer one."""
+    finer_ts = np.concatenate((np.arange(1, 11) * MINUTE, np.arange(11, 21) * MINUTE))
+    row = np.full(20, 100.0)
+    low = np.where(finer_ts > 10 * MINUTE, 94.0, 100.0)
+    finer = Market.of_arrays(Instrument(ID, Kind.EQUITY), finer_ts, row, row, low, row, np.full(20, 10.0))
+    two, ts = np.full(2, 100.0), np.array([10, 20]) * MINUTE
+    bars = Market.of_arrays(
+        Instrument(ID, Kind.EQUITY), ts, two, two, np.array([100.0, 94.0]), two, np.array([100.0, whole]),
+        open_ts=np.array([0, 10]) * MINUTE, finer=finer,
+    )  # fmt: skip
+    simulator = venue(bars, intrabar="finer", volume_share=Decimal("0.5"), cash={"USD": Decimal(1_000_000)})
+    if at_open:
+        simulator.submit(Ticket(ID, Side.BUY, Decimal(30)))
+    simulator.submit(limit(Side.BUY, 96, 1000))
+    simulator.advance()
+    fills = simulator.result().fills
+    assert fills["lots"].sum() == whole / 2
+    assert fills.filter(fill_convention="intrabar")["lots"].max() == 5
+
+
 # -- partly filled -------------------------------------------------------------------------------------------------------
 
 

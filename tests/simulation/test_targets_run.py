@@ -209,6 +209,26 @@ def test_a_target_that_is_no_number_stops_the_run_and_names_its_bar(bad: float) 
     assert caught.value.bar == 17
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_targets_between_the_bars_of_a_rebalance_are_not_looked_at(count: int) -> None:
+    """One rule for one instrument and for several: a target counts, and has to be a number, in a flagged bar alone."""
+    flags = np.zeros(60, dtype=np.bool_)
+    flags[[3, 20, 21, 45]] = True
+    targets = np.full((count, 60), 0.2)
+    targets[:, 20:40] = 0.1
+    market = streams.random_market(np.random.default_rng(5), 60, count)
+    whole = run_targets(targets, market, rebalance=flags)
+    targets[:, ~flags] = np.nan
+    gaps = run_targets(targets, market, rebalance=flags)
+    assert len(whole.fill_rows) >= 3 * count
+    np.testing.assert_array_equal(whole.fill_rows, gaps.fill_rows)
+    np.testing.assert_array_equal(whole.curve, gaps.curve)
+    bad = int(np.flatnonzero(flags & (market.close[-1] > 0))[-1])
+    targets[-1, bad] = np.nan
+    with pytest.raises(StrategyError, match=f"at bar {bad} "):
+        run_targets(targets, market, rebalance=flags)
+
+
 def test_an_enormous_target_is_refused_on_record() -> None:
     targets = np.zeros(50)
     targets[10:] = 1e9

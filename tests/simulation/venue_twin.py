@@ -185,22 +185,27 @@ class Twin:
     def cancel(self, order: Order) -> None:
         if not order.alive:
             return
+        if order.replacing:     # the withdrawal arrives after the change, and takes back what has taken its place
+            changed = [one for one in self.orders if one.replaces == order.number and one.status != "rejected"]
+            self.cancel(changed[0])
+            return
         moment = self.now + self.settings.latency_us
         order.withdrawn_from = moment if order.withdrawn_from is None else min(order.withdrawn_from, moment)
         if moment <= self.now:
             self.end(order, "cancelled", "cancelled")
 
     def replace(self, order: Order, ticket: Ticket) -> Order:
-        status = order.status
+        new = self.add(ticket, parent=order.parent, group=order.group, replaces=order.number, works=order.status == "working")
+        if new.status == "rejected":
+            return new
+        if ticket.kind is OrderKind.TRAILING_STOP:
+            new.stop = order.stop
         order.withdrawn_from, order.replacing = self.now + self.settings.latency_us, True
         if order.withdrawn_from <= self.now:
             self.end(order, "replaced", "replaced")
         elif order.group is None:
             self.groups += 1
-            order.group = self.groups
-        new = self.add(ticket, parent=order.parent, group=order.group, replaces=order.number, works=status == "working")
-        if ticket.kind is OrderKind.TRAILING_STOP:
-            new.stop = order.stop
+            order.group = new.group = self.groups
         return new
 
     # -- one bar -----------------------------------------------------------------------------------------------------

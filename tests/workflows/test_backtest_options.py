@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -146,7 +147,7 @@ def test_the_plan_of_the_guide_is_one_and_finds_the_file_beside_it(tmp_path: Pat
     import re
 
     guide = (ROOT / "docs" / "how-to" / "backtest-a-strategy.md").read_text("utf-8")
-    (text,) = re.findall(r"^```toml\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)
+    text, *parts = re.findall(r"^```toml\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)
     (tmp_path / "run.toml").write_text(text)
     (tmp_path / "my_strategy.py").write_text((ROOT / "examples" / "my_strategy.py").read_text())
     plan = load_backtest_plan(tmp_path / "run.toml")
@@ -154,6 +155,11 @@ def test_the_plan_of_the_guide_is_one_and_finds_the_file_beside_it(tmp_path: Pat
     assert (plan.costs.preset, plan.exits.trailing, plan.account.cash) == ("ibkr_fixed", 0.1, 50_000)
     (code,) = re.findall(r"^```python\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)
     assert code.strip() in (ROOT / "examples" / "my_strategy.py").read_text("utf-8")
+    assert len(parts) >= 3
+    for part in parts:      # each is a piece of a plan: with instruments and a strategy it is one
+        values = LEAST | tomllib.loads(part)
+        named = {"instruments": [*values.get("instruments", {}), "ARCX:SPY"]}
+        assert plan_of(values | {"data": named | tomllib.loads(part).get("data", {})}).asked
 
 
 @pytest.mark.parametrize("text", ["family = = 1", "x = 1"])

@@ -25,6 +25,7 @@ from fieldcast.workflows import (
     Workspace,
     ablate_intraday_dealer,
     ablate_print_stream,
+    chain_ablations,
     load_experiment,
     open_workspace,
     seal_span,
@@ -137,8 +138,9 @@ def _conformed(frame: pl.DataFrame, table: str) -> pl.DataFrame:
 
 @contextmanager
 def market(
-    folder: Path, upgrade: str, *, knows: bool, simulated: bool = False, chained: int = CHAINED
+    folder: Path, upgrade: str, *, knows: bool, simulated: bool = False, chained: int = CHAINED, unstated: bool = False
 ) -> Iterator[tuple[Workspace, Experiment]]:
+    """`unstated`: the chains state no price of their underlying, and its minute bars are stored too."""
     bars, seen = planted(knows=knows, seed=3)
     recent, signal = bars.tail(chained), seen[-chained:]
     tilt = np.exp(signal / 2) if upgrade == "intraday_dealer" else np.full(chained, 1.5)   # else calls and puts would cancel
@@ -151,6 +153,12 @@ def market(
             mark = add_reason(Reason.SIMULATED, pl.lit(value=True))
             bars, rows = bars.with_columns(mark), rows.with_columns(mark)
         opened.store.append(bars, lineage, table="bars/1d")
+        if unstated:
+            minutes = rows.unique("ts").with_columns(
+                volume=pl.lit(1.0), **{name: pl.col("underlying_price") for name in ("open", "high", "low", "close")}
+            )
+            opened.store.append(_conformed(minutes, "bars/1m"), lineage, table="bars/1m")
+            rows = rows.with_columns(underlying_price=pl.lit(None, dtype=pl.Float64))
         opened.store.append(rows, lineage, table="chains")
         if upgrade == "print_stream":
             told = prints(rows, signal)
@@ -200,6 +208,30 @@ def test_few_sessions_with_a_chain_cannot_be_judged_and_leave_no_record(tmp_path
         assert found.rows == (29 if upgrade == "intraday_dealer" else 30)     # the first session has no chain before it
         with workspace.ledger.read() as session:
             assert load_evidence(session, UPGRADES[upgrade].claims, NOW) == ()
+
+
+@pytest.mark.slow
+def test_chains_that_state_no_price_take_it_from_the_stored_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The walks stand on the very columns that they would stand on if the chains stated it."""
+    walked: list[list[tuple[list[float], list[float]]]] = []
+    read = chain_ablations._Intraday.read
+
+    def recorded(self: object, row: int, at: datetime) -> tuple[list[float], list[float]] | None:
+        found = read(self, row, at)  # type: ignore[arg-type]
+        if found is not None:
+            walked[-1].append(found)
+        return found
+
+    monkeypatch.setattr(chain_ablations._Intraday, "read", recorded)
+    for unstated in (False, True):
+        walked.append([])
+        (tmp_path / str(unstated)).mkdir()
+        with market(
+            tmp_path / str(unstated), "intraday_dealer", knows=True, chained=30, unstated=unstated
+        ) as (workspace, experiment):
+            assert ablate_intraday_dealer(workspace, INDEX.id, experiment).rows == 29
+    np.testing.assert_array_equal(np.array(walked[1]), np.array(walked[0]))
+    assert np.isfinite(np.array(walked[0])[:, :, 0]).all()
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from fieldcast.data import SimulatedMarket, save_instrument, simulate
-from fieldcast.ground import ConflictError, InvalidInput, ShortHistory, load_settings
+from fieldcast.ground import ConflictError, InvalidInput, MissingData, ShortHistory, load_settings
 from fieldcast.models.log_har import FLOOR, bar_variance, daily_variance
 from fieldcast.projection import packet_from_row
 from fieldcast.workflows import Experiment, Projector, load_experiment, open_workspace, project, validate
@@ -132,7 +132,7 @@ def test_bars_that_do_not_follow_are_refused_and_change_nothing(market: object) 
     assert after.digest == Projector(bars[: ROWS + 1], instrument, experiment()).packet.digest
     with pytest.raises(ShortHistory):
         Projector(bars[:500], instrument, experiment())
-    with pytest.raises(InvalidInput, match="without the block vix"):
+    with pytest.raises(MissingData, match="expected a VIX series"):
         Projector(bars, instrument, experiment(features__blocks=["volatility", "vix"]))
 
 

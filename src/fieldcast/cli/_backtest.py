@@ -1,76 +1,49 @@
-"""The verbs that play strategies on history: one run, a sweep, a walk-forward optimisation, a comparison."""
+"""The verbs that play strategies on history: one run, a sweep, a walk-forward optimisation, a comparison.
+
+What `backtest`, `sweep` and `wfo` take alike (bars, account, costs, exits) stands once, in `_backtest_options`.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from fieldcast.cli._backtest_options import Ranges, Rule, one_rule, with_run_options
 from fieldcast.cli._common import Home, Json, day, open_home, show
 
 history = typer.Typer()  # merged into the program itself
 
-Names = Annotated[list[str] | None, typer.Argument(help="Ids of stored instruments, such as ARCX:SPY.")]
-One = Annotated[
-    list[str] | None,
-    typer.Option("--strategy", help="NAME or NAME:key=value,… of the catalogue, or FILE.py:key=value,… of your own; repeat it."),
-]
-Table = Annotated[str, typer.Option("--table", help="Table of the bars, such as bars/1d or bars/1m.")]
-Dataset = Annotated[str | None, typer.Option("--dataset", help="Where the bars stand in several datasets.")]
-First = Annotated[str | None, typer.Option("--first", help="First date of the run, such as 2005-01-03.")]
-Last = Annotated[str | None, typer.Option("--last", help="Last date of the run.")]
-Cash = Annotated[str, typer.Option("--cash", help="Paid in at the start.")]
-Weight = Annotated[float, typer.Option("--weight", help="Share of equity that a target of 1 is worth.")]
-Margin = Annotated[str, typer.Option("--margin", help="none (no shorts, no debt) or reg_t.")]
-Costs = Annotated[str | None, typer.Option("--costs", help="Fees by a venue's preset, such as ibkr_fixed.")]
-HalfSpread = Annotated[float, typer.Option("--half-spread-bps", help="Half the spread, in basis points of the print.")]
-Slippage = Annotated[float, typer.Option("--slippage-bps", help="Slippage, in basis points of the print.")]
-Commission = Annotated[
-    float | None, typer.Option("--commission-bps", help="Commission, in basis points of the value [default: 0.5].")
-]
-Family = Annotated[str, typer.Option("--family", help="Family of trials that the run counts among.")]
-Ranges = Annotated[list[str], typer.Option("--range", help="NAME=LOW:HIGH:STEP or NAME=A,B,C of a parameter; repeat it.")]
-Sort = Annotated[str, typer.Option("--by", help="Figure by which parameters are ranked: sharpe, total_return or max_drawdown.")]
-Stop = Annotated[float | None, typer.Option("--stop", help="Stop, as a share of the price at the decision.")]
-Target = Annotated[float | None, typer.Option("--target", help="Profit target, as a share of the price at the decision.")]
-Trailing = Annotated[float | None, typer.Option("--trailing", help="Trailing stop, as a share of the best price.")]
-Rule = Annotated[str, typer.Option("--strategy", help="NAME or NAME:key=value,… of the catalogue, or FILE.py:key=value,….")]
-
 
 @history.command("backtest")
+@with_run_options
 def backtest(
-    instruments: Names = None,
-    plan: Annotated[Path | None, typer.Option("--plan", help="TOML file of the whole run, instead of options.")] = None,
-    strategy: One = None,
+    run: dict[str, Any],
+    strategy: Annotated[
+        list[str] | None,
+        typer.Option("--strategy", help="NAME or NAME:key=value,… of the catalogue, or FILE.py:key=value,…; repeat it."),
+    ] = None,
     combine: Annotated[
         str | None, typer.Option("--combine", help="Let them vote: majority, unanimous, weighted or at_least.")
     ] = None,
     least: Annotated[int, typer.Option("--least", min=1, help="Of at_least: strategies that have to agree.")] = 2,
     threshold: Annotated[float, typer.Option("--threshold", help="Of weighted: mean vote from which on it counts.")] = 0.3,
-    table: Table = "bars/1d",
-    dataset: Dataset = None,
-    first: First = None,
-    last: Last = None,
-    cash: Cash = "100000",
-    weight: Weight = 1.0,
-    margin: Margin = "none",
-    costs: Costs = None,
-    half_spread_bps: HalfSpread = 1.0,
-    slippage_bps: Slippage = 1.0,
+    currency: Annotated[str | None, typer.Option("--currency", help="Of the account [default: the instruments' own].")] = None,
+    borrow: Annotated[str | None, typer.Option("--borrow", help="Rate a year of shares sold short, such as 0.01.")] = None,
     impact_bps: Annotated[float, typer.Option("--impact-bps", help="Move of an order as large as the bar's volume.")] = 0.0,
-    commission_bps: Commission = None,
     fill: Annotated[str, typer.Option("--fill", help="next_open, or same_close, which marks the result.")] = "next_open",
     rebalance: Annotated[str, typer.Option("--rebalance", help="on_change of the target, or every_bar.")] = "on_change",
     shortfall: Annotated[str, typer.Option("--shortfall", help="cut or reject an order that cannot be paid for.")] = "cut",
     volume_share: Annotated[
         float | None, typer.Option("--volume-share", help="Most of a bar's volume that an order may be.")
     ] = None,
-    stop: Stop = None,
-    target: Target = None,
-    trailing: Trailing = None,
+    latency: Annotated[float, typer.Option("--latency", help="Seconds from an order to its being at the venue.")] = 0.0,
+    finer: Annotated[str | None, typer.Option("--finer", help="Table of the bars inside those played, such as bars/1h.")] = None,
     benchmark: Annotated[str | None, typer.Option("--benchmark", help="Id to compare with [default: the same, held].")] = None,
-    family: Family = "backtests",
+    gate: Annotated[bool, typer.Option("--gate", help="Put each run to the economic gate; ends with 1 or 4.")] = False,
+    gate_from: Annotated[str | None, typer.Option("--gate-from", help="First date that the gate judges.")] = None,
+    exit_zero: Annotated[bool, typer.Option("--exit-zero", help="End with 0 whatever the gate says.")] = False,
     report: Annotated[Path | None, typer.Option("--report", help="Write the report to this HTML file too.")] = None,
     home: Home = None,
     json: Json = False,
@@ -81,38 +54,28 @@ def backtest(
 
     with open_home(home) as workspace, _render.watching(quiet=json) as progress:
         described = workflows.backtest_plan(
-            instruments, strategy, plan=plan, combine=combine, least=least, threshold=threshold, table=table, dataset=dataset,
-            first=day(first), last=day(last), cash=cash, weight=weight, margin=margin, costs=costs,
-            half_spread_bps=half_spread_bps, slippage_bps=slippage_bps, impact_bps=impact_bps, commission_bps=commission_bps,
-            fill=fill, rebalance=rebalance, shortfall=shortfall, volume_share=volume_share, stop=stop, target=target,
-            trailing=trailing, benchmark=benchmark, family=family,
+            strategies=strategy, combine=combine, least=least, threshold=threshold, currency=currency, borrow=borrow,
+            impact_bps=impact_bps, fill=fill, rebalance=rebalance, shortfall=shortfall, volume_share=volume_share,
+            latency=latency, finer=finer, benchmark=benchmark, **run,
         )  # fmt: skip
-        result = workflows.backtest(workspace, described, report=report, progress=progress)
+        result = workflows.backtest(
+            workspace, described, report=report, gate=gate, gate_from=day(gate_from), progress=progress
+        )
     show(result, json)
+    if result.exit_code and not exit_zero:
+        raise typer.Exit(result.exit_code)
 
 
 @history.command("sweep")
+@with_run_options
 def sweep(
-    instruments: Names = None,
-    strategy: Rule = "sma_cross",
+    run: dict[str, Any],
+    strategy: Rule = None,
     ranges: Ranges = [],  # noqa: B006  typer's own way of a repeated option
-    by: Sort = "sharpe",
+    by: Annotated[
+        str, typer.Option("--by", help="Figure by which sets are ranked: sharpe, sortino, total_return, max_drawdown, win_rate.")
+    ] = "sharpe",
     top: Annotated[int, typer.Option("--top", min=1, max=1000, help="Best parameter sets to print.")] = 10,
-    table: Table = "bars/1d",
-    dataset: Dataset = None,
-    first: First = None,
-    last: Last = None,
-    cash: Cash = "100000",
-    weight: Weight = 1.0,
-    margin: Margin = "none",
-    costs: Costs = None,
-    half_spread_bps: HalfSpread = 1.0,
-    slippage_bps: Slippage = 1.0,
-    commission_bps: Commission = None,
-    stop: Stop = None,
-    target: Target = None,
-    trailing: Trailing = None,
-    family: Family = "backtests",
     home: Home = None,
     json: Json = False,
 ) -> None:
@@ -121,39 +84,23 @@ def sweep(
     from fieldcast.cli import _render
 
     with open_home(home) as workspace, _render.watching(quiet=json) as progress:
-        described = workflows.backtest_plan(
-            instruments, [strategy], table=table, dataset=dataset, first=day(first), last=day(last), cash=cash, weight=weight,
-            margin=margin, costs=costs, half_spread_bps=half_spread_bps, slippage_bps=slippage_bps,
-            commission_bps=commission_bps, stop=stop, target=target, trailing=trailing, family=family,
-        )  # fmt: skip
+        described = workflows.backtest_plan(strategies=one_rule(strategy, run), **run)
         result = workflows.sweep(workspace, described, workflows.parameter_grid(ranges), by=by, top=top, progress=progress)
     show(result, json)
 
 
 @history.command("wfo")
+@with_run_options
 def wfo(
-    instruments: Names = None,
-    strategy: Rule = "sma_cross",
+    run: dict[str, Any],
+    strategy: Rule = None,
     ranges: Ranges = [],  # noqa: B006  typer's own way of a repeated option
-    by: Sort = "sharpe",
+    by: Annotated[
+        str, typer.Option("--by", help="Figure by which sets are chosen: sharpe, sortino, total_return, return_over_drawdown.")
+    ] = "sharpe",
     train: Annotated[int, typer.Option("--train", min=20, help="Bars on which parameters are chosen.")] = 756,
     test: Annotated[int, typer.Option("--test", min=1, help="Bars that follow, on which they are played.")] = 252,
     expanding: Annotated[bool, typer.Option("--expanding", help="Choose on all bars before, not on the last so many.")] = False,
-    table: Table = "bars/1d",
-    dataset: Dataset = None,
-    first: First = None,
-    last: Last = None,
-    cash: Cash = "100000",
-    weight: Weight = 1.0,
-    margin: Margin = "none",
-    costs: Costs = None,
-    half_spread_bps: HalfSpread = 1.0,
-    slippage_bps: Slippage = 1.0,
-    commission_bps: Commission = None,
-    stop: Stop = None,
-    target: Target = None,
-    trailing: Trailing = None,
-    family: Family = "backtests",
     home: Home = None,
     json: Json = False,
 ) -> None:
@@ -162,11 +109,7 @@ def wfo(
     from fieldcast.cli import _render
 
     with open_home(home) as workspace, _render.watching(quiet=json) as progress:
-        described = workflows.backtest_plan(
-            instruments, [strategy], table=table, dataset=dataset, first=day(first), last=day(last), cash=cash, weight=weight,
-            margin=margin, costs=costs, half_spread_bps=half_spread_bps, slippage_bps=slippage_bps,
-            commission_bps=commission_bps, stop=stop, target=target, trailing=trailing, family=family,
-        )  # fmt: skip
+        described = workflows.backtest_plan(strategies=one_rule(strategy, run), **run)
         result = workflows.optimise_walk_forward(
             workspace, described, workflows.parameter_grid(ranges), by=by, train=train, test=test, expanding=expanding,
             progress=progress,

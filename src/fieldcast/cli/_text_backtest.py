@@ -68,6 +68,8 @@ def backtest_text(result: Any) -> RenderableType:
         f"the Sharpe ratio is above what the best of {result.trials:,} worthless trials of {result.family} would show",
         *dict.fromkeys(f"note: {said}" for run in result.runs for said in run.report.warnings),
     ]
+    several = len(result.runs) > 1
+    lines += [f"{run.title}: {run.gate.text}" if several else run.gate.text for run in result.runs if run.gate is not None]
     if result.looked:
         lines.append("looked at before: " + "; ".join(dict.fromkeys(one.label for one in result.looked)))
     lines += [f"{run.id[:8]}: {run.folder / 'report.html'}" for run in result.runs]
@@ -100,19 +102,22 @@ def sweep_text(result: Any) -> RenderableType:
 
 def walk_forward_text(result: Any) -> RenderableType:
     """The text of `WalkForwardOptimised`."""
-    names = [name for name in result.choices.columns if name not in ("fold", "first", "last", "chosen", "came")]
+    names = [name for name in result.choices.columns if name not in ("instrument", "first", "last", "chosen", "came")]
+    several = len(result.instruments) > 1
     title = f"{result.title} on {_names(result.instruments)}{_mark(result)}: parameters chosen by {result.by} on past bars alone"
-    table = _table(title, "played from", "to", *names, "on the bars it was chosen on", "on those that followed", left=2)
+    heads = (*(("instrument",) if several else ()), "played from", "to", *names, "on the bars it was chosen on")
+    table = _table(title, *heads, "on those that followed", left=3 if several else 2)
     for row in result.choices.iter_rows(named=True):
         table.add_row(
-            f"{row['first']:%Y-%m-%d}", f"{row['last']:%Y-%m-%d}", *(_setting(row[name]) for name in names),
+            *((row["instrument"],) if several else ()), f"{row['first']:%Y-%m-%d}", f"{row['last']:%Y-%m-%d}",
+            *(_setting(row[name]) for name in names),
             _figure(result.by, row["chosen"]), _figure(result.by, row["came"]),
         )  # fmt: skip
     ends = "" if result.sharpe_interval is None else " [{:.2f}, {:.2f}]".format(*result.sharpe_interval)
     lines = [
         f"out of sample, {result.days:,} days: return {_plain(result.total_return, '+.2%')}, Sharpe "
         f"{_plain(result.sharpe, '.2f')}{ends}, deepest drawdown {_plain(result.max_drawdown, '.2%')}; "
-        f"{result.points:,} parameter sets at each choice",
+        f"{result.points:,} parameter sets at each choice{f'; {len(result.instruments)} accounts together' if several else ''}",
         f"deflated: its Sharpe ratio is above that of the best of {result.trials:,} worthless trials of {result.family} with a "
         f"probability of {_plain(result.dsr, '.2f')}",
         *(f"note: {said}" for said in result.warnings),

@@ -75,7 +75,66 @@ def is_crossed(rungs, best):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def replay_levels(starts, snapshot, torn, first, last, side, rung, size, wanted, sizes, best, used, states, crossed, rungs_out, sizes_out):  # type: ignore[no-untyped-def]  # noqa: E501
+def follows(first, last, newest):  # type: ignore[no-untyped-def]
+    """What a message numbered first to last is to a book whose last number is `newest`: OK, UNKNOWN (old, passed over) or GAP."""
+    if last >= 0 and newest >= 0:
+        if last <= newest:
+            return UNKNOWN
+        if first > newest + 1:
+            return GAP
+    return OK
+
+
+@njit(cache=True)
+def earlier_than_snapshot(snapshot, first, last, at):  # type: ignore[no-untyped-def]
+    """The first message received before the snapshot `at` that is applied to it; `at` itself where there is none."""
+    begin = at
+    if last[at] >= 0 and first[at] < 0:     # a snapshot with a first number is itself part of the stream
+        while begin > 0 and not snapshot[begin - 1] and last[begin - 1] > last[at]:
+            begin -= 1
+    return begin
+
+
+@njit(cache=True)
+def catch_up(starts, snapshot, torn, first, last, side, rung, size, until, sizes, best, used):  # type: ignore[no-untyped-def]
+    """The book after the messages before `until`, looked at after none of them: its state and its last number.
+
+    A level is what was last said of it since the last snapshot: a row is one store, and `best` and `used` are found at the end.
+    """
+    rungs = sizes.shape[1]
+    opening = until - 1
+    while opening >= 0 and not snapshot[opening]:
+        opening -= 1
+    if opening < 0:
+        return UNKNOWN, -1
+    state, newest = OK, last[opening]
+    for row in range(starts[opening], starts[opening + 1]):
+        sizes[side[row], rung[row] if side[row] == 0 else rungs - 1 - rung[row]] = size[row]
+    for j in range(earlier_than_snapshot(snapshot, first, last, opening), until):
+        if j == opening:
+            continue
+        if state == OK and torn[j] and j > opening:
+            state = GAP
+        if state != OK:     # until the next snapshot, and there is none before `until`
+            break
+        found = follows(first[j], last[j], newest)
+        if found == GAP:
+            state = GAP
+        elif found == OK:
+            for row in range(starts[j], starts[j + 1]):
+                sizes[side[row], rung[row] if side[row] == 0 else rungs - 1 - rung[row]] = size[row]
+            if last[j] >= 0:
+                newest = last[j]
+    for one in range(2):
+        for at in range(rungs):
+            if sizes[one, at] > 0.0:
+                used[one] += 1
+                best[one] = at
+    return state, newest
+
+
+@njit(cache=True)
+def replay_levels(starts, snapshot, torn, first, last, side, rung, size, since, wanted, sizes, best, used, states, crossed, rungs_out, sizes_out):  # type: ignore[no-untyped-def]  # noqa: E501
     """A book of price levels through messages in the order of their receipt.
 
     A snapshot that is numbered L takes over: what was received before it and ends after L is applied to it (unless it has a first
@@ -87,14 +146,15 @@ def replay_levels(starts, snapshot, torn, first, last, side, rung, size, wanted,
     snapshot, first, last (m,): does the message replace the book; its numbers, -1 where it has none
     torn (m,): the source says that messages before this one are missing
     side, rung, size (n,): side 0 bid, 1 ask; rung from below on both sides; total size at the rung
+    since: the first message whose state is asked for; states and crossed say nothing of those before
     wanted (m,): place of the message among the outputs, -1 where its state is not asked for
     sizes, best, used: state, empty at first, the last state at the end
     states, crossed (m,): OK, UNKNOWN or GAP after each message; best bid at or above best ask
     rungs_out, sizes_out (k, 2, levels)
     """
     rungs = sizes.shape[1]
-    state, newest = UNKNOWN, -1
-    for i in range(snapshot.shape[0]):
+    state, newest = catch_up(starts, snapshot, torn, first, last, side, rung, size, since, sizes, best, used)
+    for i in range(since, snapshot.shape[0]):
         begin, end = i, i + 1       # messages to apply now
         if torn[i] and state == OK:
             state = GAP
@@ -104,18 +164,15 @@ def replay_levels(starts, snapshot, torn, first, last, side, rung, size, wanted,
             for row in range(starts[i], starts[i + 1]):
                 at = rung[row] if side[row] == 0 else rungs - 1 - rung[row]
                 set_level(sizes, best, used, side[row], at, size[row])
-            end = i
-            if newest >= 0 and first[i] < 0:        # a snapshot with a first number is itself part of the stream
-                while begin > 0 and not snapshot[begin - 1] and last[begin - 1] > newest:
-                    begin -= 1
+            begin, end = earlier_than_snapshot(snapshot, first, last, i), i
         if state == OK:
             for j in range(begin, end):
-                if last[j] >= 0 and newest >= 0:
-                    if last[j] <= newest:
-                        continue
-                    if first[j] > newest + 1:
-                        state = GAP
-                        break
+                found = follows(first[j], last[j], newest)
+                if found == UNKNOWN:
+                    continue
+                if found == GAP:
+                    state = GAP
+                    break
                 for row in range(starts[j], starts[j + 1]):
                     at = rung[row] if side[row] == 0 else rungs - 1 - rung[row]
                     set_level(sizes, best, used, side[row], at, size[row])

@@ -1,7 +1,7 @@
 """What a model may see and what it is asked: the feature registry, its table, and the labels."""
 
 from fieldcast.features import labels, tiers, validators
-from fieldcast.features._compute import compute, compute_tier
+from fieldcast.features._compute import compute, compute_each, compute_tier
 from fieldcast.features._engine_matrix import NAMES as ENGINE_COLUMNS
 from fieldcast.features._engine_matrix import engine_matrix
 from fieldcast.features._registry import (
@@ -24,6 +24,7 @@ __all__ = [
     "blocks",
     "columns",
     "compute",
+    "compute_each",
     "compute_tier",
     "engine_matrix",
     "groups",

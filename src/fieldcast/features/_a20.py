@@ -1,8 +1,8 @@
 """Tier a20: twenty technical indicators of daily bars, every price as a ratio.
 
-The raw values are those of `fieldcast.indicators`, equal to TA-Lib's. What grows with the price or with the length of
-history enters divided by the price or by volume: close against its averages as a log ratio, OBV as its change over 20
-rows divided by the volume of those rows, oscillators on [0, 1].
+The raw values are those of `fieldcast.indicators`, equal to TA-Lib's, in kernels that fill the whole table at once. What
+grows with the price or with the length of history enters divided by the price or by volume: close against its averages as a
+log ratio, OBV as its change over 20 rows divided by the volume of those rows, oscillators on [0, 1].
 
 The weekly oscillators see a fixed window of the last 250 rows as 50 blocks of five, the newest ending at the row
 itself. So they need no calendar week, look ahead nowhere, move every day and forget everything older than 250 rows.
@@ -12,19 +12,27 @@ Source: the a20 tier of the ts-scaling study, with ratios for its levels.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
+import numpy.typing as npt
+import polars as pl
 
 from fieldcast.features._inputs import Array, Inputs
 from fieldcast.features._registry import Column, recursive_warmup
+from fieldcast.ground import InvalidInput
 
 DEMA_PERIODS = (9, 10, 20, 25, 90)
 SMA_PERIODS = (12, 50, 100, 200)
 BLOCK = "a20"
-BLOCK_ROWS, WEEKLY_ROWS = 5, 250
+WEEKLY_ROWS = 250
 WILDER = 14
 LEAST_MOVE = 1e-8  # of the price: with less mean movement than this the RSI is not defined
 LEAST_RANGE = 1e-6  # of the RSI's scale: in a narrower range its place is not defined
+LEAST_PRICE = 1e-290
+ROWS_FOR_TWO_THREADS = 100_000  # below, a thread costs more than it saves
 
+IntArray = npt.NDArray[np.int64]
 _TALIB = "TA-Lib 0.6"
 _KEEP = (WILDER - 1) / WILDER
 _HLC = ("high", "low", "close")
@@ -102,40 +110,65 @@ COLUMNS: tuple[Column, ...] = (
     _column("percent_b_20", ("close",), 19, "fraction of band width", "Bollinger %B (20, 2)", None, None),
     _column("close_to_vwap_20", ("close", "volume"), 19, "log ratio", "log(close / VWAP 20)", None, None),
 )
+NAMES = tuple(column.name for column in COLUMNS)
+INPUTS = (*_HLC, "volume")
+_DEMA, _SMA = np.array(DEMA_PERIODS), np.array(SMA_PERIODS)
+_WARMUPS = np.array([column.warmup for column in COLUMNS])
+
+
+def lines(inputs: Inputs, bounds: IntArray | None = None) -> tuple[Array, bool]:
+    """Every column of the tier in table order, (20, n), and whether none of it is infinite; NaN where not defined and in the
+    warm-up.
+
+    Two kernels fill the lines; where polars has a second thread and there are rows enough, two threads.
+
+    Parameters
+    ----------
+    bounds : where the rows are of several instruments, one after another: the first row of each, and the end; None: of one
+
+    Raises
+    ------
+    InvalidInput : a close so small that ratios of it lose their digits
+    """
+    from fieldcast.features import _kernels_a20 as kernels
+
+    out = np.empty((len(COLUMNS), inputs.rows))
+    if inputs.rows and inputs.close.min() < LEAST_PRICE:
+        raise InvalidInput(
+            f"expected prices of at least {LEAST_PRICE}, found a close of {inputs.close.min()}; state them in another unit"
+        )
+    high, low, close, volume = (_frozen(line) for line in (inputs.high, inputs.low, inputs.close, inputs.volume))
+
+    def prices(of: IntArray) -> int:
+        return int(kernels.price_lines(close, of, _DEMA, _SMA, _WARMUPS, out, LEAST_MOVE, LEAST_RANGE))
+
+    def bars(of: IntArray) -> int:
+        return int(kernels.bar_lines(high, low, close, volume, of, _WARMUPS, out, LEAST_MOVE, LEAST_RANGE))
+
+    every = np.array([0, inputs.rows]) if bounds is None else bounds
+    if inputs.rows < ROWS_FOR_TWO_THREADS or pl.thread_pool_size() < 2:
+        return out, prices(every) + bars(every) == 0
+    middle = int(np.searchsorted(every, inputs.rows // 2))
+    with ThreadPoolExecutor(1) as aside:
+        if 0 < middle < every.size - 1:  # half of the instruments each
+            other = aside.submit(lambda: prices(every[middle:]) + bars(every[middle:]))
+            endless = prices(every[: middle + 1]) + bars(every[: middle + 1])
+        else:
+            other = aside.submit(bars, every)
+            endless = prices(every)
+        return out, endless + other.result() == 0
 
 
 def values(inputs: Inputs) -> dict[str, Array]:
-    """Every column of the tier, each (n,); NaN where not defined."""
-    from fieldcast import indicators
+    """Every column of the tier by name, each (n,); NaN where not defined."""
+    return dict(zip(NAMES, lines(inputs)[0], strict=True))
 
-    close, volume = inputs.close, inputs.volume
-    out: dict[str, Array] = {}
-    for period, line in zip(DEMA_PERIODS, indicators.dema_lines(close, DEMA_PERIODS), strict=True):
-        out[f"close_to_dema_{period}"] = log_ratio(close, line)
-    for period in SMA_PERIODS:
-        out[f"close_to_sma_{period}"] = log_ratio(close, indicators.sma(close, period))
 
-    wilder = indicators.wilder(inputs.high, inputs.low, close, WILDER)
-    strength = np.where(wilder.move > LEAST_MOVE * close, wilder.rsi / 100.0, np.nan)
-    out["rsi_14"] = strength
-    out["rsi_weekly"], out["stochrsi_weekly"] = weekly_strength(close)
-    out["stochrsi_14"] = np.full(close.size, np.nan)
-    if close.size >= 5:
-        out["stochrsi_14"][4:] = indicators.position_in_range(strength, 5, LEAST_RANGE, otherwise=np.nan)
-    out["macd_to_close"] = indicators.macd(close).line / close
-
-    flow = indicators.flow(inputs.high, inputs.low, close, volume)
-    traded = 20.0 * indicators.sma(volume, 20)
-    out["obv_20"], out["adosc_to_volume"] = np.full(close.size, np.nan), np.full(close.size, np.nan)
-    np.divide(flow.obv[20:] - flow.obv[:-20], traded[20:], out=out["obv_20"][20:], where=traded[20:] > 0)
-    np.clip(out["obv_20"], -1.0, 1.0, out=out["obv_20"])  # rounding of the cumulative sum
-    np.divide(20.0 * flow.adosc, traded, out=out["adosc_to_volume"], where=traded > 0)
-
-    out["atr_to_close"] = wilder.atr / close
-    out["adx_14"] = wilder.adx / 100.0
-    out["percent_b_20"] = indicators.bollinger_percent_b(close, 20, 2.0)
-    out["close_to_vwap_20"] = log_ratio(close, indicators.vwap(close, volume, 20))
-    return out
+def _frozen(line: Array) -> Array:
+    """The same series, not to be written to: kernels are compiled for this kind alone, wherever a series comes from."""
+    view = line.view()
+    view.flags.writeable = False
+    return view
 
 
 def log_ratio(close: Array, other: Array) -> Array:
@@ -144,10 +177,3 @@ def log_ratio(close: Array, other: Array) -> Array:
     np.divide(close, other, out=ratio, where=other > 0)
     np.log(ratio, out=ratio)
     return ratio
-
-
-def weekly_strength(close: Array) -> tuple[Array, Array]:
-    """RSI 14 of the last 250 rows' 50 block closes, and the fast %K over its last five values; each (n,) in [0, 1]."""
-    from fieldcast.indicators import block_strength
-
-    return block_strength(close, WILDER, BLOCK_ROWS, WEEKLY_ROWS // BLOCK_ROWS, 5, LEAST_MOVE, LEAST_RANGE)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
 
 from fieldcast.features import _a20, _fields, _set31, _vix, _volatility, tiers
-from fieldcast.features._inputs import Inputs, Mask, read_bars
+from fieldcast.features._inputs import Inputs, Mask, read_bars, read_each
 from fieldcast.features._registry import Column, of_blocks
 from fieldcast.ground import InvalidInput
 
@@ -38,10 +39,9 @@ def compute(bars: pl.DataFrame, blocks: Sequence[str], vix: pl.DataFrame | None 
     wanted = {column.block for column in chosen}
     if _vix.BLOCK in wanted and vix is None:
         raise InvalidInput("expected bars of VIX for the block vix, found none; pass vix= or leave the block out")
-    inputs = read_bars(bars)
+    inputs = read_bars(bars, copy=wanted != {_a20.BLOCK})
+    together = _a20.lines(inputs) if _a20.BLOCK in wanted else None
     found: dict[str, np.ndarray] = {}
-    if _a20.BLOCK in wanted:
-        found |= _a20.values(inputs)
     if _volatility.BLOCK in wanted:
         found |= _volatility.values(inputs)
     if _set31.BLOCK in wanted:
@@ -52,38 +52,94 @@ def compute(bars: pl.DataFrame, blocks: Sequence[str], vix: pl.DataFrame | None 
         found |= _fields.values(bars)
     if asked := {column.name: column.formula for column in chosen if column.block in tiers.BLOCKS}:
         found |= tiers.values(inputs, asked)
-    return _table(bars, inputs, chosen, found)
+    return _table(bars, inputs, chosen, found, together)
+
+
+def compute_each(bars: pl.DataFrame, blocks: Sequence[str], vix: pl.DataFrame | None = None) -> pl.DataFrame:
+    """`compute` for bars of several instruments that stand one after another: `instrument`, `ts`, then the columns.
+
+    Every instrument's rows are what `compute` makes of them alone. Tier a20 of bars without a gap goes through in one piece.
+
+    Raises
+    ------
+    InvalidInput : as `compute`; or the rows of an instrument stand apart
+    """
+    chosen = of_blocks(blocks)
+    inputs, bounds = read_each(bars)
+    if {column.block for column in chosen} == {_a20.BLOCK} and inputs.clean().issuperset(_a20.INPUTS):
+        together = _a20.lines(inputs, bounds)
+        if together[1]:
+            return bars.select("instrument", "ts").hstack(_cut(together[0]))
+    tables = [compute(bars[first:last], blocks, vix).drop("ts") for first, last in pairwise(bounds)]
+    return bars.select("instrument", "ts").hstack(pl.concat(tables, rechunk=True))
 
 
 def compute_tier(bars: pl.DataFrame, tier: tiers.Tier) -> pl.DataFrame:
     """The columns of a tier, also of one that is not registered (`tiers.extend`, `tiers.derive`); as `compute`."""
     inputs = read_bars(bars)
-    return _table(bars, inputs, tier.columns, _a20.values(inputs) | tiers.values(inputs, tier.formulas))
+    together = _a20.lines(inputs)
+    return _table(bars, inputs, tier.columns, tiers.values(inputs, tier.formulas), together)
 
 
-def _table(bars: pl.DataFrame, inputs: Inputs, chosen: Sequence[Column], found: dict[str, np.ndarray]) -> pl.DataFrame:
-    """One column after another out of `found` into the table, null where it does not count; `found` is used up."""
+def _table(
+    bars: pl.DataFrame,
+    inputs: Inputs,
+    chosen: Sequence[Column],
+    found: dict[str, np.ndarray],
+    together: tuple[np.ndarray, bool] | None,
+) -> pl.DataFrame:
+    """One column after another into the table, null where it does not count.
+
+    Parameters
+    ----------
+    found : lines by name, used up
+    together : the lines of a20 and whether none is infinite, where they are among the columns; used up too
+    """
     usable: dict[tuple[tuple[str, ...], int], Mask] = {}
-    table: dict[str, pl.Series] = {"ts": bars["ts"]}
-    whole = not (inputs.available_at > inputs.as_of).any()
-    clean = {name for name, known in inputs.known.items() if whole and known.all()}
+    clean = inputs.clean()
+    made: dict[str, pl.Series] = {}
+    if together is not None:
+        if not (together[1] and clean.issuperset(_a20.INPUTS)):
+            for column, line in zip(_a20.COLUMNS, together[0], strict=True):
+                _blank(line, column, inputs, clean, usable)
+                _check_finite(line, column.name, bars)
+        made = {line.name: line for line in _cut(together[0])}
     for column in chosen:
+        if column.name in made:
+            continue
         line = found.pop(column.name)
         if column.block != _vix.BLOCK:
-            if clean.issuperset(column.inputs):  # nothing is unknown: only the first rows are without a value
-                own = column.block in (_a20.BLOCK, *tiers.BLOCKS)  # another block may hand out one array twice
-                line = line if own else line.copy()
-                line[: column.warmup] = np.nan
-            else:
-                key = (column.inputs, column.warmup)
-                if key not in usable:
-                    usable[key] = _usable(inputs, column)
-                line = np.where(usable[key], line, np.nan)
-        if np.isinf(line).any():
-            row = int(np.flatnonzero(np.isinf(line))[0])
-            raise InvalidInput(f"expected finite {column.name}, found {line[row]} at {bars['ts'][row]}; check these bars")
-        table[column.name] = pl.Series(column.name, line, nan_to_null=True)
-    return pl.DataFrame(table)
+            if column.block not in tiers.BLOCKS:
+                line = line.copy()  # the block may hand out one array twice
+            _blank(line, column, inputs, clean, usable)
+        _check_finite(line, column.name, bars)
+        made[column.name] = pl.Series(column.name, line, nan_to_null=True)
+    return bars["ts"].to_frame().hstack([made[column.name] for column in chosen])
+
+
+def _cut(lines: np.ndarray) -> list[pl.Series]:
+    """The columns of a20 out of its lines (20, n): one series, cut up."""
+    flat, rows = pl.Series("", lines.ravel(), nan_to_null=True), lines.shape[1]
+    return [flat.slice(i * rows, rows).alias(name) for i, name in enumerate(_a20.NAMES)]
+
+
+def _blank(
+    line: np.ndarray, column: Column, inputs: Inputs, clean: set[str], usable: dict[tuple[tuple[str, ...], int], Mask]
+) -> None:
+    """NaN where a value does not count; `usable` keeps the masks that are made."""
+    if clean.issuperset(column.inputs):  # nothing is unknown: only the first rows are without a value
+        line[: column.warmup] = np.nan
+        return
+    key = (column.inputs, column.warmup)
+    if key not in usable:
+        usable[key] = _usable(inputs, column)
+    line[~usable[key]] = np.nan
+
+
+def _check_finite(line: np.ndarray, name: str, bars: pl.DataFrame) -> None:
+    if np.isinf(line).any():
+        row = int(np.flatnonzero(np.isinf(line))[0])
+        raise InvalidInput(f"expected finite {name}, found {line[row]} at {bars['ts'][row]}; check these bars")
 
 
 def newest(inputs: Inputs, blocks: Sequence[str]) -> np.ndarray:
@@ -106,8 +162,7 @@ def newest(inputs: Inputs, blocks: Sequence[str]) -> np.ndarray:
         found |= _set31.values(inputs)
     if asked := {column.name: column.formula for column in chosen if column.block in tiers.BLOCKS}:
         found |= tiers.values(inputs, asked)
-    whole = not (inputs.available_at > inputs.as_of).any()
-    clean = {name for name, known in inputs.known.items() if whole and known.all()}
+    clean = inputs.clean()
     out = np.full(len(chosen), np.nan)
     usable: dict[tuple[tuple[str, ...], int], bool] = {}
     for place, column in enumerate(chosen):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Protocol
 
@@ -150,12 +150,16 @@ def columns(wanted: Sequence[str]) -> tuple[str, ...]:
 
 def of_blocks(wanted: Sequence[str]) -> tuple[Column, ...]:
     """The columns themselves; as `columns`."""
+    return _of_blocks((wanted,) if isinstance(wanted, str) else tuple(wanted))
+
+
+@lru_cache(maxsize=256)
+def _of_blocks(asked: tuple[str, ...]) -> tuple[Column, ...]:
     known, together = blocks(), groups()
-    asked = [wanted] if isinstance(wanted, str) else list(wanted)
     names = [block for name in asked for block in together.get(name, (name,))]
     if not names or len(set(names)) != len(names) or any(name not in known for name in names):
         whole = ", ".join((*known, *(f"{name} ({', '.join(members)})" for name, members in together.items())))
-        raise InvalidInput(f"expected each at most once out of the blocks {whole}; found {asked}")
+        raise InvalidInput(f"expected each at most once out of the blocks {whole}; found {list(asked)}")
     return tuple(column for name in names for column in _members()[name])
 
 

@@ -253,11 +253,15 @@ def band_place(values, rows, width, out):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, fastmath=FUSED)
 def range_place(values, rows, least_range, otherwise, out):  # type: ignore[no-untyped-def]
-    """Place of each value in the range of its window; out (n - rows + 1,), `otherwise` where that is not above `least_range`."""
+    """Place of each value in the range of its window; out (n - rows + 1,), `otherwise` where that is not above `least_range`
+    or a value of the window is NaN."""
     for row in range(rows - 1, values.shape[0]):
         low = high = values[row]
+        known = low == low
         for place in range(row - rows + 1, row):
-            low = min(low, values[place])
-            high = max(high, values[place])
+            here = values[place]
+            known = known and here == here
+            low = here if here < low else low
+            high = here if here > high else high
         reach = high - low
-        out[row - rows + 1] = (values[row] - low) / reach if reach > least_range else otherwise
+        out[row - rows + 1] = (values[row] - low) / reach if known and reach > least_range else otherwise

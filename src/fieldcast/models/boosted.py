@@ -90,10 +90,10 @@ class BoostedTrees(OddsModel):
         }
         data = lightgbm.Dataset(table, label=labels, weight=check_weights(weights, len(table)), params=settings)
         if held_out is None:
-            # LightGBM would write and read the model to drop its data, and the hash would write it again: once is enough
+            # LightGBM would write and read the model to drop its data, and the hash would write it again: the text, once and
+            # where it is asked for, is enough
             grown = lightgbm.train(settings, data, num_boost_round=self.rounds, keep_training_booster=True)
-            self._text = str(grown.model_to_string())
-            self._booster = lightgbm.Booster(model_str=self._text)
+            self._booster, self._text = grown.free_dataset(), None
             self.rows, self.kept = len(table), None
             return self
         later, answers = check_held_out(held_out, table.shape[1])
@@ -113,7 +113,7 @@ class BoostedTrees(OddsModel):
         if len(table) == 0:
             return np.empty(0)
         found = np.asarray(self._booster.predict(table, num_threads=1), dtype=np.float64)
-        return np.clip(found, _EDGE, 1.0 - _EDGE)
+        return np.minimum(np.maximum(found, _EDGE), 1.0 - _EDGE)
 
     def parameters(self) -> dict[str, Any]:
         if self._booster is None:

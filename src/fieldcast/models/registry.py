@@ -6,7 +6,7 @@ every required baseline on the same n rows. Promotions are rows that are only ad
 place of: a roll-back restores that one's hash, and a second roll-back the one before it.
 
 Shadow predictions are recorded beside the active model's and scored against them. Nothing reads them to decide anything.
-Semantic versions: semver.org 2.0.0, three numbers.
+What a version is and how the rows are read: `models.versions`.
 """
 
 from __future__ import annotations
@@ -14,101 +14,43 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from fieldcast.ground import Clock, ConflictError, Halted, IntegrityError, InvalidInput, MissingData, utc, write_whole
+from fieldcast.ground import Clock, ConflictError, IntegrityError, InvalidInput, MissingData, utc, write_whole
 from fieldcast.ledger import AuditRecord, AuditTrail, Database, tables
 from fieldcast.models.baselines import IMPLIED_BASELINES, REQUIRED_BASELINES, BaselineReport
 from fieldcast.models.contract import OddsModel
 from fieldcast.models.drift import TrainingSample
 from fieldcast.models.store import load_model, save_model
+from fieldcast.models.versions import (
+    Change,
+    Promotion,
+    ShadowScore,
+    Version,
+    newest_promotion,
+    next_version,
+    numbers_of,
+    promotion_of,
+    require_equal_rows,
+    row_of_hash,
+    rows_of,
+    scores_together,
+    version_of,
+)
 
-Change = Literal["major", "minor", "patch"]
+__all__ = ["Change", "ModelRegistry", "Promotion", "ShadowScore", "Version", "require_equal_rows"]
+
+
 REFERENCE = "training_sample.json"
 ENTRY = "model"  # type of the audit entries
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
-
-
-@dataclass(frozen=True)
-class Version:
-    """One registered model."""
-
-    name: str
-    version: str
-    sha256: str
-    kind: str
-    instrument: str
-    label: str
-    horizon: int
-    configuration_hash: str
-    data_hash: str
-    trained_until: datetime
-    simulated: bool
-    baselines: Mapping[str, Any]
-    registered_at: datetime
-    active: bool
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Promotion:
-    """A change of the active model."""
-
-    name: str
-    sequence: int
-    action: str
-    version: str
-    sha256: str
-    at: datetime
-    note: str
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class ShadowScore:
-    """A version's predictions on the rows on which every compared version spoke; the active one comes first."""
-
-    version: str
-    role: str
-    n: int
-    log_loss: float
-    brier: float
-
-
-def require_equal_rows(report: Mapping[str, Any], *, required: Sequence[str] = ()) -> None:
-    """Refuse a baseline report on which nothing may be promoted.
-
-    Parameters
-    ----------
-    required : baselines that have to be there, whatever the report itself was asked to hold
-
-    Raises
-    ------
-    Halted : no report, a required baseline is missing, or a score rests on another number of rows than the others
-    """
-    if not report or not report.get("scores"):
-        raise Halted("expected the model beside its baselines, found no report; a model without its baselines is not promoted")
-    given = {score["name"].split("[", 1)[0] for score in report["scores"]}
-    missing = dict.fromkeys([*report.get("missing", ()), *(name for name in required if name not in given)])
-    if missing:
-        raise Halted(f"expected every required baseline beside the model, missing {', '.join(missing)}")
-    counts = {score["name"]: score["n"] for score in report["scores"]}
-    if len(set(counts.values())) != 1 or report.get("n") not in counts.values() or not report["n"] > 0:
-        raise Halted(f"expected model and baselines scored on the same rows, found n of {counts}")
-    if len(counts) < 2:
-        raise Halted("expected at least one baseline beside the model, found none")
 
 
 class ModelRegistry:
@@ -153,11 +95,11 @@ class ModelRegistry:
             raise InvalidInput(f"expected a name of small letters, digits, dots and dashes, found {name!r}")
         content = b"" if sample is None else json.dumps(sample.as_dict(), sort_keys=True, allow_nan=False).encode()
         with self._database.begin("model-register") as session:
-            known = self._same(session, name, model.hash)
+            known = row_of_hash(session, name, model.hash)
             if known is not None:
-                return self._version(known, self._active(session, name))
-            numbers = [_numbers(row.version) for row in self._rows(session, name)]
-            version = _next(max(numbers, default=None), change)
+                return version_of(known, newest_promotion(session, name))
+            numbers = [numbers_of(row.version) for row in rows_of(session, name)]
+            version = next_version(max(numbers, default=None), change)
             row = tables.ModelVersion(
                 name=name,
                 version=version,
@@ -181,13 +123,13 @@ class ModelRegistry:
             save_model(model, directory)
             if content:
                 write_whole(directory / REFERENCE, content)
-            return self._version(row, self._active(session, name))
+            return version_of(row, newest_promotion(session, name))
 
     def versions(self, name: str | None = None) -> list[Version]:
         """Registered versions, by name and then oldest first."""
         with self._database.read() as session:
-            rows = self._rows(session, name)
-            return [self._version(row, self._active(session, row.name)) for row in rows]
+            rows = rows_of(session, name)
+            return [version_of(row, newest_promotion(session, row.name)) for row in rows]
 
     def get(self, name: str, version: str | None = None) -> Version:
         """A version; the active one where none is named.
@@ -197,13 +139,13 @@ class ModelRegistry:
         MissingData : there is no such version, or none is active
         """
         with self._database.read() as session:
-            active = self._active(session, name)
+            active = newest_promotion(session, name)
             wanted = version if version is not None else (None if active is None else active.version)
             row = None if wanted is None else session.get(tables.ModelVersion, (name, wanted))
             if row is None:
-                known = ", ".join(found.version for found in self._rows(session, name)) or "none"
+                known = ", ".join(found.version for found in rows_of(session, name)) or "none"
                 raise MissingData(f"expected {version or 'an active version'} of model {name!r}, found versions: {known}")
-            return self._version(row, active)
+            return version_of(row, active)
 
     def load(self, name: str, version: str | None = None) -> OddsModel:
         """The model of a version (the active one by default), its files and its hash checked.
@@ -249,7 +191,7 @@ class ModelRegistry:
         require_equal_rows(found.baselines, required=[one for one in REQUIRED_BASELINES if one not in absent])
         self.load(name, version)
         with self._database.begin("model-promote") as session:
-            newest = self._active(session, name)
+            newest = newest_promotion(session, name)
             if newest is not None and newest.version == version:
                 raise ConflictError(f"expected another version of {name!r} than the active {version}, found the same")
             before = None if newest is None else newest.sequence
@@ -264,7 +206,7 @@ class ModelRegistry:
         IntegrityError : the earlier model's files were changed
         """
         with self._database.read() as session:
-            newest = self._active(session, name)
+            newest = newest_promotion(session, name)
             earlier = (
                 None if newest is None or newest.before is None else session.get(tables.ModelPromotion, (name, newest.before))
             )
@@ -275,18 +217,16 @@ class ModelRegistry:
             raise IntegrityError(f"expected {name} {earlier.version} with hash {earlier.sha256}, found {target.sha256}")
         self.load(name, earlier.version)
         with self._database.begin("model-rollback") as session:
-            present = self._active(session, name)
+            present = newest_promotion(session, name)
             if present is None or present.sequence != newest.sequence:
-                raise ConflictError(
-                    f"expected {name!r} as it was a moment ago, found it changed; look, and give the command again"
-                )
+                raise ConflictError(f"expected {name!r} as it was a moment ago, found it changed; look, and repeat the command")
             return self._add(session, target, "rollback", earlier.before, note)
 
     def history(self, name: str) -> list[Promotion]:
         """Every change of the active version, oldest first."""
         t = tables.ModelPromotion
         with self._database.read() as session:
-            return [_promotion(row) for row in session.scalars(select(t).where(t.name == name).order_by(t.sequence))]
+            return [promotion_of(row) for row in session.scalars(select(t).where(t.name == name).order_by(t.sequence))]
 
     def record_prediction(self, name: str, version: str, instrument: str, as_of: datetime, probability: float) -> str:
         """Write what a version says of a moment; the role, `active` or `shadow`, is what it is now. The first word stands.
@@ -324,21 +264,9 @@ class ModelRegistry:
 
     def shadow_scores(self, name: str, outcomes: Mapping[tuple[str, datetime], float]) -> list[ShadowScore]:
         """The active version and every shadow on the rows on which all of them spoke and the outcome (0 or 1) is known."""
-        from fieldcast.evaluation import brier, log_loss
-
         every = self.versions(name)
         spoken = {one.version: {(i, t): p for i, t, p in self.predictions(name, one.version)} for one in every}
-        speakers = [one for one in sorted(every, key=lambda one: not one.active) if spoken[one.version]]
-        common = [key for key in outcomes if all(key in spoken[one.version] for one in speakers)]
-        if not speakers or not common:
-            return []
-        y = np.array([outcomes[key] for key in common])
-        rows = []
-        for one in speakers:
-            p = np.array([spoken[one.version][key] for key in common])
-            role = "active" if one.active else "shadow"
-            rows.append(ShadowScore(one.version, role, len(common), float(log_loss(p, y)), float(brier(p, y))))
-        return rows
+        return scores_together(every, spoken, outcomes)
 
     def request(self, name: str, *, note: str = "") -> None:
         """Write down that a person wants the model fitted again."""
@@ -352,12 +280,10 @@ class ModelRegistry:
         with self._database.read() as session:
             return session.scalar(select(func.max(t.at)).where(t.name == name))
 
-    # rows
-
     def _add(
         self, session: Session, found: Version, action: Literal["promote", "rollback"], before: int | None, note: str
     ) -> Promotion:
-        newest = self._active(session, found.name)
+        newest = newest_promotion(session, found.name)
         row = tables.ModelPromotion(
             name=found.name,
             sequence=1 if newest is None else newest.sequence + 1,
@@ -372,57 +298,4 @@ class ModelRegistry:
         session.flush()
         metadata = {"model": found.name, "version": found.version, "sha256": found.sha256, "sequence": row.sequence}
         AuditTrail.append(session, AuditRecord(None, None, row.at, action.upper(), metadata=metadata), entry_type=ENTRY)
-        return _promotion(row)
-
-    @staticmethod
-    def _rows(session: Session, name: str | None) -> list[tables.ModelVersion]:
-        query = select(tables.ModelVersion)
-        if name is not None:
-            query = query.where(tables.ModelVersion.name == name)
-        return sorted(session.scalars(query), key=lambda row: (row.name, _numbers(row.version)))
-
-    @staticmethod
-    def _same(session: Session, name: str, sha256: str) -> tables.ModelVersion | None:
-        return session.scalars(select(tables.ModelVersion).filter_by(name=name, sha256=sha256)).one_or_none()
-
-    @staticmethod
-    def _active(session: Session, name: str) -> tables.ModelPromotion | None:
-        t = tables.ModelPromotion
-        return session.scalars(select(t).where(t.name == name).order_by(t.sequence.desc()).limit(1)).one_or_none()
-
-    @staticmethod
-    def _version(row: tables.ModelVersion, active: tables.ModelPromotion | None) -> Version:
-        return Version(
-            name=row.name,
-            version=row.version,
-            sha256=row.sha256,
-            kind=row.kind,
-            instrument=row.instrument,
-            label=row.label,
-            horizon=row.horizon,
-            configuration_hash=row.configuration_hash,
-            data_hash=row.data_hash,
-            trained_until=row.trained_until,
-            simulated=row.simulated,
-            baselines=row.baselines,
-            registered_at=row.registered_at,
-            active=active is not None and active.version == row.version,
-        )
-
-
-def _promotion(row: tables.ModelPromotion) -> Promotion:
-    return Promotion(row.name, row.sequence, row.action, row.version, row.sha256, row.at, row.note)
-
-
-def _numbers(version: str) -> tuple[int, int, int]:
-    major, minor, patch = (int(part) for part in version.split("."))
-    return major, minor, patch
-
-
-def _next(newest: tuple[int, int, int] | None, change: Change) -> str:
-    if newest is None:
-        return "1.0.0"
-    major, minor, patch = newest
-    if change == "major":
-        return f"{major + 1}.0.0"
-    return f"{major}.{minor + 1}.0" if change == "minor" else f"{major}.{minor}.{patch + 1}"
+        return promotion_of(row)

@@ -52,7 +52,16 @@ class Calibrator(ABC):
         ------
         InvalidInput : shapes differ, fewer than 20 rows, odds outside [0, 1], labels other than 0 and 1
         """
-        odds, labels = _checked(p, y)
+        return self._learn(*_checked(p, y))
+
+    def _learn(self, odds: Floats, labels: Floats) -> Self:
+        """`fit` of rows that have been checked.
+
+        Raises
+        ------
+        InvalidInput : fewer than 20 of them
+        """
+        _check_count(len(odds))
         self.rows = len(odds)
         self._fit(odds, labels)
         return self
@@ -61,10 +70,12 @@ class Calibrator(ABC):
         """Calibrated odds (m,) of the model's odds p (m,)."""
         if self.rows == 0:
             raise InvalidInput(f"expected a fitted {type(self).__name__}, found none; call fit first")
-        odds = _odds(p)
+        return self._answer(_odds(p))
+
+    def _answer(self, odds: Floats) -> Floats:
+        """`predict` of odds that have been checked."""
         edge = 1.0 / (self.rows + 2.0)
-        mapped: Floats = np.clip(self._map(odds), edge, 1.0 - edge)
-        return mapped
+        return np.minimum(np.maximum(self._map(odds), edge), 1.0 - edge)
 
     @abstractmethod
     def _fit(self, p: Floats, y: Floats) -> None: ...
@@ -185,14 +196,9 @@ class Isotonic(Calibrator):
         self.y: Floats = np.empty(0)
 
     def _fit(self, p: Floats, y: Floats) -> None:
-        x, mean, weight = _pooled_ties(p, y)
-        step = np.cumsum(np.diff(_pav(mean, weight), prepend=-1.0) > 1e-12) - 1
-        rows: Floats = np.bincount(step, weights=weight).astype(np.float64)
-        hits: Floats = np.bincount(step, weights=weight * mean).astype(np.float64)
-        fitted = _pav((hits + 1.0) / (rows + 2.0), rows + 2.0)[step]
-        keep = np.ones(len(x), dtype=bool)  # inner points of a flat step say nothing
-        keep[1:-1] = (fitted[1:-1] != fitted[:-2]) | (fitted[1:-1] != fitted[2:])
-        self.x, self.y = x[keep], fitted[keep]
+        from fieldcast.projection._kernels_calibration import isotonic_steps
+
+        self.x, self.y = isotonic_steps(p, y, np.argsort(p, kind="stable"))
 
     def _map(self, p: Floats) -> Floats:
         return np.interp(p, self.x, self.y)
@@ -329,10 +335,10 @@ def choose_calibrator(
         rest = np.ones(n, dtype=bool)
         rest[max(0, begin - gap) : end + gap] = False
         for name in methods:
-            calibrated = CALIBRATORS[name]().fit(odds[rest], labels[rest]).predict(odds[begin:end])
+            calibrated = CALIBRATORS[name]()._learn(odds[rest], labels[rest])._answer(odds[begin:end])
             total[name] += _log_loss(calibrated, labels[begin:end])
     best = min(methods, key=lambda name: total[name])
-    return Choice(CALIBRATORS[best]().fit(odds, labels), {name: value / n for name, value in total.items()})
+    return Choice(CALIBRATORS[best]()._learn(odds, labels), {name: value / n for name, value in total.items()})
 
 
 @dataclass(frozen=True)
@@ -384,13 +390,17 @@ def _checked(p: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
     odds, labels = _odds(p), np.asarray(y, dtype=np.float64)
     if labels.shape != odds.shape or not ((labels == 0.0) | (labels == 1.0)).all():
         raise InvalidInput(f"expected {len(odds)} labels of 0 and 1, found shape {labels.shape} or other values")
-    if len(odds) < MINIMUM_ROWS:
-        raise InvalidInput(f"expected at least {MINIMUM_ROWS} rows to calibrate on, found {len(odds)}")
+    _check_count(len(odds))
     return odds, labels
 
 
+def _check_count(rows: int) -> None:
+    if rows < MINIMUM_ROWS:
+        raise InvalidInput(f"expected at least {MINIMUM_ROWS} rows to calibrate on, found {rows}")
+
+
 def _logit(p: Floats) -> Floats:
-    inside = np.clip(p, _INPUT_EDGE, 1.0 - _INPUT_EDGE)
+    inside = np.minimum(np.maximum(p, _INPUT_EDGE), 1.0 - _INPUT_EDGE)
     out: Floats = np.log(inside / (1.0 - inside))
     return out
 
@@ -416,48 +426,17 @@ def _loss_of(weights: tuple[float, float, float], x: Floats, z: Floats, y: Float
 
 def _line(s: Floats, target: Floats) -> tuple[float, float]:
     """Slope >= 0 and shift of the logistic line through (s, target); targets may be fractions."""
-    center = float(s.mean())
-    spread = float(s.std())
-    rate = float(np.clip(target.mean(), 1e-12, 1.0 - 1e-12))
-    base = float(np.log(rate / (1.0 - rate)))
-    if spread <= 1e-12 * max(1.0, abs(center)):
-        return 0.0, base
-    z = np.column_stack([(s - center) / spread, np.ones(len(s))])
-    weights = _newton(z, target, np.array([spread, base]))
-    if weights[0] <= 0.0:
-        return 0.0, base
-    slope = float(weights[0]) / spread
-    return slope, float(weights[1]) - slope * center
+    from fieldcast.projection._kernels_calibration import line
+
+    slope, shift = line(s, target, _RIDGE * len(target), _STEPS)
+    return float(slope), float(shift)
 
 
 def _newton(A: Floats, y: Floats, start: Floats) -> Floats:
     """Few-parameter logistic fit by damped Newton steps; a tiny ridge keeps separable blocks finite."""
-    weights = start.astype(np.float64).copy()
-    ridge = _RIDGE * len(y)
+    from fieldcast.projection._kernels_calibration import newton
 
-    def objective(w: Floats) -> float:
-        eta = A @ w
-        return float(np.logaddexp(0.0, eta).sum() - y @ eta + 0.5 * ridge * (w @ w))
-
-    value = objective(weights)
-    for _ in range(_STEPS):
-        p = _sigmoid(A @ weights)
-        gradient = A.T @ (p - y) + ridge * weights
-        if float(np.abs(gradient).max()) <= 1e-9 * len(y):
-            break
-        hessian = A.T @ (A * np.maximum(p * (1.0 - p), 1e-12)[:, None])
-        hessian[np.diag_indices(len(weights))] += ridge + 1e-12
-        direction = np.linalg.solve(hessian, gradient)
-        share = 1.0
-        while share > 1e-10:
-            trial = weights - share * direction
-            found = objective(trial)
-            if found <= value + 1e-12 * (1.0 + abs(value)):
-                break
-            share *= 0.5
-        else:
-            break  # rounding is all that is left
-        weights, value = trial, found
+    weights: Floats = newton(np.ascontiguousarray(A), y, start.astype(np.float64), _RIDGE * len(y), _STEPS)
     return weights
 
 

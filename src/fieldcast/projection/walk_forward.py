@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,11 @@ class OddsTask:
     @property
     def key(self) -> tuple[str, str, int, str]:
         return self.instrument, self.label, self.horizon, self.model
+
+    @cached_property
+    def known(self) -> NDArray[np.bool_]:
+        """(n, p) True where a feature is known; made once for all folds."""
+        return np.isfinite(self.features)
 
 
 @dataclass(frozen=True)
@@ -163,12 +169,24 @@ def walk_and_keep(task: OddsTask) -> tuple[OddsWalk, WalkState]:
     input_missing = np.zeros(len(task.y), dtype=np.bool_)
     fits: list[Fit] = []
     state = WalkState(None, -1)
+    waiting: list[NDArray[np.intp]] = []  # rows of the folds that one model scores, in one call
+
+    def score_waiting() -> None:
+        rows = np.concatenate(waiting)
+        raw[rows], odds[rows], known = state.score(task.features[rows])
+        input_missing[rows[~known]] = True
+        waiting.clear()
+
     for fold in task.walk.split(task.decision, task.label_end, task.first_usable):
-        state, renewed = state.at_fold(task, fold)
+        later, renewed = state.at_fold(task, fold)
+        if waiting and later is not state:
+            score_waiting()
+        state = later
         if state.fitted is not None and renewed:
             fits.append(state.fitted.record(int(fold.test[0])))
-        raw[fold.test], odds[fold.test], known = state.score(task.features[fold.test])
-        input_missing[fold.test[~known]] = True
+        waiting.append(fold.test)
+    if waiting:
+        score_waiting()
     return OddsWalk(*task.key, raw=raw, odds=odds, input_missing=input_missing, fits=tuple(fits)), state
 
 
@@ -196,23 +214,32 @@ def fit_fold(task: OddsTask, train: NDArray[np.intp]) -> FittedFold | None:
             return None
         base = BaseRate().fit(np.empty((train.size, 0)), task.y[train])
         return FittedFold(base, lambda p: p, "none", np.empty(0, dtype=np.intp), (), train.size, 0)
-    known = np.isfinite(task.features[train])
-    positions = _usable_columns(task, known) if train.size else np.empty(0, dtype=np.intp)
+    known = task.known[train]
+    whole = bool(known.all())
+    positions = _usable_columns(task, known, whole=whole) if train.size else np.empty(0, dtype=np.intp)
     if not positions.size:
         return None
-    train = train[known[:, positions].all(axis=1)]
+    train = train if whole else train[known[:, positions].all(axis=1)]
     fit, hold = _hold_out(task, train)
     if hold.size < MINIMUM_CALIBRATION_ROWS or not fit.size or min(np.ptp(task.y[fit]), np.ptp(task.y[hold])) == 0.0:
         return None
-    model = MODELS[task.model](**task.parameters).fit(task.features[np.ix_(fit, positions)], task.y[fit])
-    scores = model.predict(task.features[np.ix_(hold, positions)])
+    model = MODELS[task.model](**task.parameters).fit(_part(task.features, fit, positions), task.y[fit])
+    scores = model.predict(_part(task.features, hold, positions))
     calibrator = choose_calibrator(scores, task.y[hold], gap=task.horizon - 1).calibrator
     columns = tuple(task.columns[i] for i in positions)
     return FittedFold(model, calibrator.predict, calibrator.kind, positions, columns, fit.size, hold.size)
 
 
-def _usable_columns(task: OddsTask, known: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Places of the columns that this fold can use, ascending; `known` is (training rows, p)."""
+def _part(features: Array, rows: NDArray[np.intp], positions: NDArray[np.intp]) -> Array:
+    """Rows and columns of the features; whole rows are one copy each."""
+    part: Array = features[rows]
+    return part if positions.size == features.shape[1] else np.ascontiguousarray(part[:, positions])
+
+
+def _usable_columns(task: OddsTask, known: NDArray[np.bool_], *, whole: bool) -> NDArray[np.intp]:
+    """Places of the columns that this fold can use, ascending; `known` is (training rows, p), `whole` where all of it is True."""
+    if whole:
+        return np.arange(known.shape[1])
     counts = known.sum(axis=0)
     optional = np.array([name in task.optional for name in task.columns], dtype=np.bool_)
     chosen = np.flatnonzero((known.mean(axis=0) >= KNOWN_SHARE) & ~optional).tolist()

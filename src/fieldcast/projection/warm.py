@@ -3,11 +3,16 @@
 What `compose` finds over a whole history is here kept between two rows: scores and level trackers of the cone, hits so far, the
 coefficients of sigma until they are due, and for each fold its flat band, its calibration error and its drift. Arrays are kept
 whole, so that what a fold learns at its start is learned by the same functions from the same values.
+
+`parts` gives a state as plain arrays and JSON values, and `restored` is its inverse: the same state to the last bit, for a file.
 """
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +28,21 @@ from fieldcast.projection.reliability import reliability
 
 Floats = NDArray[np.float64]
 _LOOK_BACK = 64  # rows that the newest sigma is computed from; it needs 22 of them
+_SERIES = ("returns", "sigma", "odds", "moved", "quantiles", "forecast")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A state taken apart.
+
+    Parameters
+    ----------
+    arrays : by name, of numbers or flags
+    values : the rest, as JSON types
+    """
+
+    arrays: Mapping[str, NDArray[Any]]
+    values: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -62,6 +82,25 @@ class VolatilityState:
         self._model = LogHar()
         if self.regressors is None:
             self._fit(len(variance) - 1 - (len(variance) - 1 - FIRST_VOLATILITY_FIT) % refit)
+
+    def parts(self) -> Parts:
+        """All that the next row needs."""
+        arrays = {"variance": self.variance.rows, "daily": self.daily.rows}
+        if self.regressors is not None:
+            arrays["regressors"] = self.regressors.rows
+        model = self._model.parameters() if self.regressors is None else None     # with regressors nothing is kept
+        return Parts(arrays, {"horizon": self.horizon, "refit": self.refit, "model": model})
+
+    @classmethod
+    def restored(cls, parts: Parts) -> Self:
+        """The state of `parts`."""
+        state = cls.__new__(cls)
+        state.variance, state.daily = Growing(parts.arrays["variance"]), Growing(parts.arrays["daily"])
+        state.regressors = Growing(parts.arrays["regressors"]) if "regressors" in parts.arrays else None
+        state.horizon, state.refit = int(parts.values["horizon"]), int(parts.values["refit"])
+        model = parts.values["model"]
+        state._model = LogHar() if model is None else LogHar.from_parameters(model)
+        return state
 
     def _fit(self, row: int) -> None:
         """The coefficients that are in force from `row` on: of rows whose horizon had ended by it."""
@@ -122,6 +161,47 @@ class HorizonState:
         for done in range(max(len(returns) - self.horizon, 0)):
             self._count(done)
         self.at_fold(fold)
+
+    def parts(self) -> Parts:
+        """All that the next row needs, the volatility left out: it has parts of its own."""
+        arrays: dict[str, NDArray[Any]] = {name: getattr(self, name).rows for name in _SERIES}
+        arrays["hits"] = self._hits
+        cone = self._cone
+        if cone is not None:
+            blank = [np.nan] * len(cone._mass[0])
+            arrays["cone_scores"] = np.array(cone._ages, dtype=np.float64)
+            arrays["cone_mass"] = np.array(cone._mass, dtype=np.float64)
+            arrays["cone_raw"] = np.array([blank if raw is None else raw for raw in cone._raw], dtype=np.float64)
+        learned = {"band": float(self._band), "error": float(self._error), "slope": float(self._slope)}
+        named = {name: value if np.isfinite(value) else None for name, value in learned.items()}
+        row = None if cone is None else cone._row
+        return Parts(arrays, {"horizon": self.horizon, "scored": int(self._scored), "cone_row": row, **named})
+
+    @classmethod
+    def restored(
+        cls, parts: Parts, sigma: VolatilityState, *, flat_share: float, maker: ConeMaker | None, drift: Drift
+    ) -> Self:
+        """The state of `parts`; the others as in the class."""
+        state = cls.__new__(cls)
+        arrays, values = parts.arrays, parts.values
+        state.horizon, state.flat_share, state.drift = int(values["horizon"]), flat_share, drift
+        state.maker = maker or AdaptiveConformal()
+        state.volatility = sigma
+        for name in _SERIES:
+            setattr(state, name, Growing(arrays[name]))
+        state._cone = None
+        if isinstance(state.maker, AdaptiveConformal):
+            cone = state._cone = state.maker.state(state.horizon)
+            cone._ages = deque(arrays["cone_scores"].tolist())
+            cone._known = sorted(cone._ages)
+            cone._mass = arrays["cone_mass"].tolist()
+            cone._raw = [None if raw[0] != raw[0] else raw for raw in arrays["cone_raw"].tolist()]
+            cone._row = int(values["cone_row"])
+        state._hits, state._scored = np.array(arrays["hits"]), int(values["scored"])
+        state._band, state._error, state._slope = (
+            np.nan if values[name] is None else float(values[name]) for name in ("band", "error", "slope")
+        )
+        return state
 
     def _replayed(self) -> ConformalState:
         """The trackers after the last row."""

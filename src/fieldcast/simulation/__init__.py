@@ -1,5 +1,23 @@
-"""The simulated venue: market orders at the next open, costs, cash; the same everywhere a market is played back."""
+"""The simulated venue: market orders at the next open, costs, cash; the same everywhere a market is played back.
 
-from fieldcast.simulation.venue import OpeningPrint, Venue
+Names load when they are first asked for: the fast engine need not wait for the venue's order book.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fieldcast.simulation.venue import OpeningPrint, Venue
 
 __all__ = ["OpeningPrint", "Venue"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from fieldcast.simulation import venue
+
+    found = getattr(venue, name)
+    globals()[name] = found
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
@@ -25,50 +26,44 @@ EIGHT = 8
 FIRST_ROWS = 256
 
 
-def _no(dtype: Any, *shape: int) -> NDArray[Any]:
-    """An empty array that is read-only like those of a market, so that the kernels see one type."""
-    array = np.empty(shape, dtype=dtype)
-    array.flags.writeable = False
-    return array
+def _bars(market: Market) -> Bars:
+    """The arrays of a market as the kernels take them."""
+    return Bars(**{name: getattr(market, name) for name in Bars.layout})
 
 
+def _no_bars() -> Bars:
+    return Bars(**{name: np.empty((1, 0) if table.dimensions == 2 else 0, table.dtype) for name, table in Bars.layout.items()})
+
+
+_NO_FINER = _no_bars()
 _NO_BARS = np.empty(0, dtype=np.int64)
-_NO_STAMPS = _no(np.int64, 0)
-_NO_PRICES = _no(np.float64, 1, 0)
-_NO_FLAGS = _no(np.bool_, 1, 0)
+
+
+def _in_one_piece(**shapes: tuple[int, ...]) -> dict[str, NDArray[np.int64]]:
+    """Empty tables out of one piece of memory.
+
+    numpy asks for large pages for a piece of at least 4 MB, and the first write to each costs a tenth of that to small pages.
+    """
+    sizes = [math.prod(shape) for shape in shapes.values()]
+    parts = np.split(np.empty(sum(sizes), dtype=np.int64), np.cumsum(sizes)[:-1])
+    return {name: part.reshape(shape) for part, (name, shape) in zip(parts, shapes.items(), strict=True)}
 
 
 class Run:
     """The arrays of one run. `state` is replaced when a table grows; everything else is for life."""
 
     def __init__(
-        self, market: Market, settings: VenueSettings, events: EventTable | None = None, *, rows: int = FIRST_ROWS
-    ) -> None:
+        self, market: Market, settings: VenueSettings, events: EventTable | None = None, *, rows: int = FIRST_ROWS,
+        exposures: bool = True,
+    ) -> None:  # fmt: skip
         self.market, self.settings = market, settings
         self.units = units = Units.of(market, settings.base, currencies=_further(market, settings))
         _check_names(market, settings)
         count = len(market.instruments)
         self.start_minor = 0
-        self.bars = Bars(
-            market.ts, market.open_ts, market.open, market.high, market.low, market.close, market.volume, market.trusted_open,
-            market.session,  # type: ignore[arg-type]
-        )  # fmt: skip
         self.first, finer = _finer(market, settings)
-        self.finer = (
-            Bars(_NO_STAMPS, _NO_STAMPS, _NO_PRICES, _NO_PRICES, _NO_PRICES, _NO_PRICES, _NO_PRICES, _NO_FLAGS, _NO_STAMPS)
-            if finer is None
-            else Bars(
-                finer.ts,
-                finer.open_ts,
-                finer.open,
-                finer.high,
-                finer.low,
-                finer.close,
-                finer.volume,
-                finer.trusted_open,
-                finer.ts,
-            )
-        )
+        self.bars = _bars(market)
+        self.finer = _NO_FINER if finer is None else _bars(finer)
         counters = np.zeros(s.COUNTERS, dtype=np.int64)
         counters[s.N_BAR] = -1
         fx = np.zeros((len(units.currencies), 2), dtype=np.int64)
@@ -79,24 +74,27 @@ class Run:
             cash=np.zeros(len(units.currencies), dtype=np.int64),
             instrument=_instruments(market, settings, units),
             position=np.zeros((count, s.POSITION_COLUMNS), dtype=np.int64),
-            orders=np.empty((rows + 2 * count, s.ORDER_COLUMNS), dtype=np.int64),
-            working=np.empty(rows + 2 * count, dtype=np.int64),
-            fills=np.empty((rows + 4 * count, s.FILL_COLUMNS), dtype=np.int64),
-            journal=np.empty((4 * rows + 16 * count, s.JOURNAL_COLUMNS), dtype=np.int64),
             events=_event_rows(events, market, units, settings),
-            curve=np.empty((4, market.bars), dtype=np.int64),
             fx=fx,
             rules=_rules(settings, units, market),
             scale=np.column_stack((units.price_scale, [1.0 / float(lot) for lot in units.lot])),
             costs=_costs(market, settings),
+            **_in_one_piece(
+                orders=(rows + 2 * count, s.ORDER_COLUMNS),
+                working=(rows + 2 * count,),
+                fills=(rows + 4 * count, s.FILL_COLUMNS),
+                journal=(4 * rows + 16 * count, s.JOURNAL_COLUMNS),
+                curve=(4 if exposures else s.CURVE_MONEY, market.bars),
+            ),
         )
+        self.events = True if len(self.state.events) else None
         self._deposit()
 
     # -- the loop ----------------------------------------------------------------------------------------------------
 
     def play(self, stop: int) -> None:
         """Play all bars before `stop` that have not been played."""
-        while advance(*self.state, *self.bars, *self.finer[:8], self.first, stop) == NEEDS_ROOM:
+        while advance(self.state, self.bars, self.finer, self.first, stop, self.events) == NEEDS_ROOM:
             self.grow()
         self.check()
 
@@ -120,7 +118,7 @@ class Run:
             for name, least in wanted.items()
             if least > len(getattr(state, name)) or 2 * int(counters[counts[name]]) > len(getattr(state, name))
         }
-        self.state = state._replace(**grown)  # type: ignore[arg-type]
+        self.state = state.with_tables(**grown)
 
     def check(self) -> None:
         """Raise what a kernel has found wrong.
@@ -160,7 +158,7 @@ class Run:
             fill_rows=_frozen(state.fills[: counters[s.N_FILLS]]),
             journal_rows=_frozen(state.journal[: counters[s.N_JOURNAL]]),
             position_rows=_frozen(state.position.copy()),
-            curve=_frozen(state.curve[:, :done]),
+            account_rows=_frozen(state.curve[:, :done]),
             cash={currency: int(amount) for currency, amount in zip(self.units.currencies, state.cash, strict=True)},
             start_minor=self.start_minor,
             fill_convention=str(self.settings.fill),

@@ -85,15 +85,18 @@ def move(state, n, side, lots, price, fee):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def spare(state, n, t, side, lots, print_units, cap, volume):  # type: ignore[no-untyped-def]
-    """(why not, base units to spare) of a fill of `lots`; nothing is changed.
+def no_price(price):  # type: ignore[no-untyped-def]
+    """Why `price_and_fee` has no price; W_NONE where it has one."""
+    return s.W_NONE if price > 0 else (s.W_TOO_LARGE if price < 0 else s.W_VOLUME)
+
+
+@kernel
+def spare_at(state, n, side, lots, print_units, price, fee):  # type: ignore[no-untyped-def]
+    """(why not, base units to spare) of a fill of `lots` at this price; nothing is changed.
 
     W_NONE where it keeps the account within its rules. The amount is what is left above the margin, or the cash where that is
-    less and none may be borrowed: it is below zero where the account refuses, and 0 where there is no price.
+    less and none may be borrowed: it is below zero where the account refuses.
     """
-    price, fee, _, _, _ = price_and_fee(state, n, t, side, lots, print_units, cap, volume)
-    if price <= 0:
-        return (s.W_TOO_LARGE if price < 0 else s.W_VOLUME), 0
     position, totals, currency = state.position[n], state.totals, state.instrument[n, s.I_CURRENCY]
     factor, held, basis = state.instrument[n, s.I_FACTOR], position[s.P_LOTS], position[s.P_BASIS]
     after = held + side * lots
@@ -120,6 +123,15 @@ def spare(state, n, t, side, lots, print_units, cap, volume):  # type: ignore[no
     if left < 0:
         return (s.W_MARGIN if state.rules[s.R_BORROWS_CASH] != 0 else s.W_CASH), left
     return s.W_NONE, left
+
+
+@kernel
+def spare(state, n, t, side, lots, print_units, cap, volume):  # type: ignore[no-untyped-def]
+    """`spare_at` the price that the venue gives for these lots; 0 to spare where it has none."""
+    price, fee, _, _, _ = price_and_fee(state, n, t, side, lots, print_units, cap, volume)
+    if price <= 0:
+        return no_price(price), 0
+    return spare_at(state, n, side, lots, print_units, price, fee)
 
 
 @kernel
@@ -158,22 +170,16 @@ def cut_by_bisection(state, n, t, side, enough, too_many, print_units, cap, volu
 
 
 @kernel
-def cut_to_account(state, n, t, side, lots, print_units, cap, volume):  # type: ignore[no-untyped-def]
-    """The most lots below `lots`, which the account refuses, that it can carry.
+def cut_to_account(state, n, t, side, lots, missing, print_units, cap, volume):  # type: ignore[no-untyped-def]
+    """The most lots below `lots`, which the account refuses as `missing` (below zero) says, that it can carry.
 
     What is to spare is nearly a straight line in lots, so a secant lands within a lot or two of where it becomes negative; the
     lots found pass and one more does not, as in a bisection. Where the line may bend upwards it is a bisection from the start.
     """
     enough, too_many = 0, lots
     if lots > SHORT_SEARCH and only_falls(state, n, t, side, lots, print_units, cap, volume):
-        _, missing = spare(state, n, t, side, lots, print_units, cap, volume)
-        half = lots // 2
-        why, left = spare(state, n, t, side, half, print_units, cap, volume)
-        a_lot = (float(left) - float(missing)) / float(lots - half)
-        if why == s.W_NONE:
-            enough = half
-        else:
-            too_many = half
+        _, left = spare_at(state, n, side, 0, print_units, print_units, 0)
+        a_lot = (float(left) - float(missing)) / float(lots)
         at, amount = lots, missing
         for _ in range(SECANTS):
             if too_many - enough <= 1 or not a_lot > 0.0:
@@ -207,20 +213,40 @@ def refusal(state, n, side, lots):  # type: ignore[no-untyped-def]
 
 @kernel
 def volume_left(state, n, volume):  # type: ignore[no-untyped-def]
-    """Lots that may still trade in this bar; NEVER where participation is not limited."""
-    share = state.rules[s.R_VOLUME_SHARE]
+    """Lots that may still trade at a print of a bar, or finer bar, of `volume`; NEVER where participation is not limited.
+
+    A finer bar gives its share, and all together no more than the share of the bar that they lie in.
+    """
+    share, position = state.rules[s.R_VOLUME_SHARE], state.position[n]
     if share == 0:
         return s.NEVER
-    return max(0, most_lots(volume, share / 1e8, state.scale[n, 1]) - state.position[n, s.P_USED])
+    used = position[s.P_USED]
+    here = most_lots(volume, share / 1e8, state.scale[n, 1]) - (used - position[s.P_USED_BEFORE])
+    return max(0, min(here, position[s.P_MOST] - used))
 
 
 @kernel
-def book(state, order, t, side, lots, print_units, cap, volume, ts, source, convention):  # type: ignore[no-untyped-def]
-    """Write a fill that has passed every check: account, journal, fill table. Returns False where its amounts do not fit."""
+def begin_volume(state, volumes, t):  # type: ignore[no-untyped-def]
+    """Nothing of the volume of bar t is taken; volumes (N, T)."""
+    share = state.rules[s.R_VOLUME_SHARE]
+    if share == 0:
+        return
+    for n in range(len(state.position)):
+        position, volume = state.position[n], volumes[n, t]
+        position[s.P_USED] = position[s.P_USED_BEFORE] = 0
+        position[s.P_MOST] = most_lots(volume, share / 1e8, state.scale[n, 1]) if volume > 0.0 else s.NEVER
+
+
+@kernel
+def book(state, order, t, side, lots, print_units, quote, ts, source, convention):  # type: ignore[no-untyped-def]
+    """Write a fill that has passed every check: account, journal, fill table. Returns False where its amounts do not fit.
+
+    quote : what `price_and_fee` says of these lots
+    """
     row = state.orders[order]
     n = row[s.O_INSTRUMENT]
     instrument, position, counters = state.instrument[n], state.position[n], state.counters
-    price, fee, shift, half, impact = price_and_fee(state, n, t, side, lots, print_units, cap, volume)
+    price, fee, shift, half, impact = quote
     if price <= 0:
         s.fail(state, s.OVERFLOW, n)
         return False

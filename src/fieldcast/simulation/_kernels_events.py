@@ -14,7 +14,7 @@ from fieldcast.simulation._kernels_fill import E8, fits, part_of
 from fieldcast.simulation._kernels_orders import end, filled_lots, sweep_ended
 from fieldcast.simulation._kernels_wide import add, mul, mul_div_floor, mul_div_nearest
 
-RATE, SETTLE, FUNDING, ASSIGN, EXPIRE_FUTURE, EXPIRE_OPTION, ROLL, BORROW, INTEREST, CONVERT, DIVIDEND, SPLIT, DELIST = range(13)
+RATE, SETTLE, FUNDING, ASSIGN, EXPIRE_FUTURE, EXPIRE_OPTION, ROLL, BORROW, INTEREST, CONVERT, DIVIDEND, SPLIT, DELIST, TERMS = range(14)
 NONE = -(2**63)
 E12 = 10**12
 PENNY = 1_000_000  # OCC exercises what is in the money by at least 0.01
@@ -251,12 +251,25 @@ def convert(state, row, sold, bought):  # type: ignore[no-untyped-def]
 
 @kernel
 def pay_dividend(state, row, n):  # type: ignore[no-untyped-def]
-    """DIVIDEND: what a long receives and a short pays, down."""
-    lots = state.position[n, s.P_LOTS]
+    """DIVIDEND: what a long receives and a short pays, down; of a long's, the tax that is withheld, up."""
+    lots, currency = state.position[n, s.P_LOTS], state.events[row, s.EV_CURRENCY]
     if lots == 0:
         return
-    amount = value_of(state, n, lots, state.events[row, s.EV_A])
-    pay(state, s.next_event(state), row, s.K_DIVIDEND, n, state.events[row, s.EV_CURRENCY], amount, s.A_DIVIDENDS)
+    event, amount = s.next_event(state), value_of(state, n, lots, state.events[row, s.EV_A])
+    pay(state, event, row, s.K_DIVIDEND, n, currency, amount, s.A_DIVIDENDS)
+    if lots > 0 and state.events[row, s.EV_B] > 0:
+        withheld, ok = mul_div_floor(-amount, state.events[row, s.EV_B], E12)
+        if not ok:
+            s.fail(state, s.OVERFLOW, n)
+            return
+        pay(state, event, row, s.K_DIVIDEND, n, currency, withheld, s.A_TAX)
+
+
+@kernel
+def change_terms(state, row, n):  # type: ignore[no-untyped-def]
+    """TERMS: another fee or margin of an instrument from here on; a is its column, b the value (see `events.event_rows`)."""
+    state.instrument[n, state.events[row, s.EV_A]] = state.events[row, s.EV_B]
+    s.remark(state, n)
 
 
 @kernel
@@ -508,6 +521,8 @@ def apply_event(state, row, t):  # type: ignore[no-untyped-def]
         split(state, row, t, n)
     elif kind == DELIST:
         delist(state, row, t, n)
+    elif kind == TERMS:
+        change_terms(state, row, n)
     else:
         s.fail(state, s.UNKNOWN_EVENT, row)
     state.totals[s.S_CASH] = s.cash_in_base(state)

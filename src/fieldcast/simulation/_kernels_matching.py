@@ -18,20 +18,30 @@ in it nobody can say.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
 from fieldcast.simulation import _state as s
 from fieldcast.simulation._compiled import kernel
+from fieldcast.simulation._compiled_tables import Table, Tables
 from fieldcast.simulation._kernels_fill import OHLC, high_first, limit_print, price_units, stop_print
 from fieldcast.simulation._kernels_orders import end, fill, refuse, trail
 
 SEGMENT = 1 << 20  # segments of bar t are numbered from t * SEGMENT (its open) on
 
 
-class Bars(NamedTuple):
+class Bars(
+    Tables,
+    ts=Table(np.int64, 1, writeable=False),
+    open_ts=Table(np.int64, 1, writeable=False),
+    open=Table(np.float64, 2, writeable=False),
+    high=Table(np.float64, 2, writeable=False),
+    low=Table(np.float64, 2, writeable=False),
+    close=Table(np.float64, 2, writeable=False),
+    volume=Table(np.float64, 2, writeable=False),
+    trusted_open=Table(np.bool_, 2, writeable=False),
+    session=Table(np.int64, 1, writeable=False),
+):
     """The arrays of a `Market`; see there."""
 
     ts: NDArray[np.int64]
@@ -290,8 +300,9 @@ def in_bar(state, bars, finer, first, t):  # type: ignore[no-untyped-def]
     """The stops and limits of bar t; first (T + 1,): where each bar's finer ones begin, empty without any."""
     if len(first) > 0 and first[t + 1] > first[t]:
         for k in range(first[t], first[t + 1]):
-            if k > first[t] and state.rules[s.R_VOLUME_SHARE] != 0:
-                state.position[:, s.P_USED] = 0
+            if k > first[t]:
+                for n in range(len(state.position)):
+                    state.position[n, s.P_USED_BEFORE] = state.position[n, s.P_USED]
             in_bar_worst(state, finer, k, t, t * SEGMENT + 1 + k - first[t], -1)
     for at in range(state.counters[s.N_WORKING]):
         row = state.orders[state.working[at]]

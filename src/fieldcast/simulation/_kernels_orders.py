@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from fieldcast.simulation import _state as s
 from fieldcast.simulation._compiled import kernel
-from fieldcast.simulation._kernels_account import UNFILLED, affordable, book, cut_to_account, price_and_fee, refusal, volume_left
+from fieldcast.simulation._kernels_account import (
+    UNFILLED,
+    book,
+    cut_to_account,
+    no_price,
+    price_and_fee,
+    refusal,
+    spare_at,
+    volume_left,
+)
 from fieldcast.simulation._kernels_fill import share_ceil
 
 
@@ -142,34 +151,29 @@ def fill(state, order, t, print_units, cap, volume, ts, source, convention, segm
             return UNFILLED
     why = refusal(state, n, side, wanted)
     cut = False
+    quote = price_and_fee(state, n, t, side, wanted, print_units, cap, volume)
+    if why == s.W_NONE:
+        why = no_price(quote[0])
     if why == s.W_NONE:
         held = state.position[n, s.P_LOTS]
         reduces = held * side < 0 and wanted <= abs(held)
         if not reduces:
-            why = affordable(state, n, t, side, wanted, print_units, cap, volume)
+            why, missing = spare_at(state, n, side, wanted, print_units, quote[0], quote[1])
             if (why == s.W_CASH or why == s.W_MARGIN) and state.rules[s.R_CUT] != 0 and row[s.O_TIF] != s.FOK:
                 least = abs(held) if held * side < 0 else 0
-                wanted = max(cut_to_account(state, n, t, side, wanted, print_units, cap, volume), least)
+                wanted = max(cut_to_account(state, n, t, side, wanted, missing, print_units, cap, volume), least)
                 if wanted > 0:
                     why, cut = s.W_NONE, True
-        else:
-            why = priced(state, n, t, side, wanted, print_units, cap, volume)
+                    quote = price_and_fee(state, n, t, side, wanted, print_units, cap, volume)
     if why != s.W_NONE:
         refuse(state, order, why, ts)
         return UNFILLED
-    if not book(state, order, t, side, wanted, print_units, cap, volume, ts, source, convention):
+    if not book(state, order, t, side, wanted, print_units, quote, ts, source, convention):
         return UNFILLED
     after_fill(state, order, wanted, print_units, ts, segment)
     if cut and row[s.O_STATUS] == s.WORKING:
         end(state, order, s.CANCELLED, s.W_CUT, ts)
     return wanted
-
-
-@kernel
-def priced(state, n, t, side, lots, print_units, cap, volume):  # type: ignore[no-untyped-def]
-    """W_NONE where the venue has a price for these lots."""
-    price, _, _, _, _ = price_and_fee(state, n, t, side, lots, print_units, cap, volume)
-    return s.W_NONE if price > 0 else (s.W_TOO_LARGE if price < 0 else s.W_VOLUME)
 
 
 @kernel

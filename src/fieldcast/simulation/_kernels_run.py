@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from fieldcast.simulation import _state as s
 from fieldcast.simulation._compiled import kernel
+from fieldcast.simulation._compiled_tables import fetch
+from fieldcast.simulation._kernels_account import begin_volume
 from fieldcast.simulation._kernels_events import apply_event
 from fieldcast.simulation._kernels_fill import TOO_MANY, lots_for_weight, price_units, weight_e8
-from fieldcast.simulation._kernels_matching import SEGMENT, Bars, at_close, at_open, in_bar
+from fieldcast.simulation._kernels_matching import SEGMENT, at_close, at_open, in_bar
 from fieldcast.simulation._kernels_orders import add, fill, refuse, sweep_ended
 from fieldcast.simulation._kernels_wide import mul_div_floor
 
@@ -44,6 +46,13 @@ def due(state, step):  # type: ignore[no-untyped-def]
     while at < len(state.events) and state.events[at, s.EV_STEP] <= step:
         at += 1
     return at - state.counters[s.N_CURSOR]
+
+
+@kernel
+def next_event_bar(state):  # type: ignore[no-untyped-def]
+    """The bar in which the next event comes up."""
+    at = state.counters[s.N_CURSOR]
+    return state.events[at, s.EV_STEP] // 2 if at < len(state.events) else s.NEVER
 
 
 @kernel
@@ -89,7 +98,8 @@ def write_curve(state, t):  # type: ignore[no-untyped-def]
     """The account as it stands, as the point of bar t."""
     totals, curve = state.totals, state.curve
     curve[0, t], curve[1, t] = totals[s.S_CASH], totals[s.S_VALUE]
-    curve[2, t], curve[3, t] = totals[s.S_GROSS], totals[s.S_NET]
+    if len(curve) > s.CURVE_MONEY:
+        curve[2, t], curve[3, t] = totals[s.S_GROSS], totals[s.S_NET]
 
 
 @kernel
@@ -132,21 +142,24 @@ def liquidates(state, n):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def play_bar(state, bars, finer, first, t):  # type: ignore[no-untyped-def]
-    """Everything that happens between the end of bar t - 1 and the end of bar t."""
+def play_bar(state, bars, finer, first, t, events):  # type: ignore[no-untyped-def]
+    """Everything that happens between the end of bar t - 1 and the end of bar t; events: None without any."""
     counters = state.counters
     counters[s.C_BAR_OPEN], counters[s.C_BAR_END] = bars.open_ts[t], bars.ts[t]
-    if state.rules[s.R_VOLUME_SHARE] != 0:
-        state.position[:, s.P_USED] = 0
-    events_until(state, 2 * t, t)
+    begin_volume(state, bars.volume, t)
+    if events is not None:
+        events_until(state, 2 * t, t)
     begin_session(state, bars, t)
     if counters[s.N_WORKING] > 0:
         at_open(state, bars, t)
+        sweep_ended(state)
+    if counters[s.N_WORKING] > 0:
         in_bar(state, bars, finer, first, t)
         at_close(state, bars, t)
         sweep_ended(state)
     mark(state, bars, t)
-    events_until(state, 2 * t + 1, t)
+    if events is not None:
+        events_until(state, 2 * t + 1, t)
     write_curve(state, t)
     if state.totals[s.S_MAINTENANCE] > state.totals[s.S_CASH] + state.totals[s.S_VALUE]:
         margin_call(state, t, bars.ts[t])
@@ -157,32 +170,37 @@ def play_bar(state, bars, finer, first, t):  # type: ignore[no-untyped-def]
 def quiet_until(state, bars, t, stop):  # type: ignore[no-untyped-def]
     """Play bars from t on in which nothing can happen but a change of price, for one instrument in one currency.
 
-    Returns the first bar that is not of that kind. Needs: no working order, one instrument paid in full, room for one order more.
+    Returns the first bar that has not been played: the one at `stop`, of an event, or after a margin call. Needs: no working
+    order, no event in bar t, one instrument paid in full, room for one order more.
     """
-    curve, close_row = state.curve, bars.close[0]
-    open_ts, ends, session = bars.open_ts, bars.ts, bars.session
+    stop = min(stop, next_event_bar(state))
     counters, totals, position = state.counters, state.totals, state.position[0]
+    closes, sessions, curve = bars.close[0, t:stop], bars.session[t:stop], state.curve
+    cash_points, value_points = curve[0, t:stop], curve[1, t:stop]
     lots, scale, factor = position[s.P_LOTS], state.scale[0, 0], state.instrument[0, s.I_FACTOR]
-    maintenance = state.instrument[0, s.I_MAINTENANCE]
-    initial = state.instrument[0, s.I_INITIAL]
-    if counters[s.N_CURSOR] < len(state.events):
-        stop = min(stop, state.events[counters[s.N_CURSOR], s.EV_STEP] // 2)
-    cash, value, price, days, start = totals[s.S_CASH], position[s.P_VALUE], position[s.P_MARK], counters[s.C_SESSION], t
-    day_equity = totals[s.S_SESSION_EQUITY]
-    while t < stop:
-        if t == 0 or session[t] != session[t - 1]:
+    initial, maintenance = state.instrument[0, s.I_INITIAL], state.instrument[0, s.I_MAINTENANCE]
+    cash, value, price, days = totals[s.S_CASH], position[s.P_VALUE], position[s.P_MARK], counters[s.C_SESSION]
+    day_equity, day = totals[s.S_SESSION_EQUITY], bars.session[t - 1] if t > 0 else bars.session[0] - 1
+    exposed = len(curve) > s.CURVE_MONEY
+    owes = maintenance > 0 or lots < 0 or cash < 0  # else the equity cannot fall below what is needed
+    played = 0
+    for i in range(len(closes)):
+        if sessions[i] != day:
+            day = sessions[i]
             days += 1
             day_equity = cash + value
-        close = close_row[t]
+        close = closes[i]
         if close > 0.0:
             price = price_units(close, scale)
             value = lots * price * factor
-        size = abs(value)
-        curve[0, t], curve[1, t], curve[2, t], curve[3, t] = cash, value, size, value
-        t += 1
-        if cash + value < 0 or (maintenance > 0 and s.margin_share(size, maintenance) > cash + value):
+        cash_points[i], value_points[i] = cash, value
+        if exposed:
+            curve[2, t + i], curve[3, t + i] = abs(value), value
+        played = i + 1
+        if owes and s.margin_share(abs(value), maintenance) > cash + value:
             break
-    if t > start:
+    t += played
+    if played > 0:
         position[s.P_MARK], position[s.P_VALUE], position[s.P_NOTIONAL] = price, value, value
         totals[s.S_VALUE], totals[s.S_NET], totals[s.S_GROSS] = value, value, abs(value)
         totals[s.S_INITIAL] = s.margin_share(abs(value), initial)
@@ -190,10 +208,26 @@ def quiet_until(state, bars, t, stop):  # type: ignore[no-untyped-def]
         position[s.P_INITIAL], position[s.P_MAINTENANCE] = totals[s.S_INITIAL], totals[s.S_MAINTENANCE]
         totals[s.S_SESSION_EQUITY] = day_equity
         counters[s.C_SESSION], counters[s.N_BAR] = days, t - 1
-        counters[s.C_BAR_OPEN], counters[s.C_BAR_END] = open_ts[t - 1], ends[t - 1]
+        begin_volume(state, bars.volume, t - 1)
         if totals[s.S_MAINTENANCE] > cash + value:
-            margin_call(state, t - 1, ends[t - 1])
+            margin_call(state, t - 1, bars.ts[t - 1])
     return t
+
+
+@kernel
+def fetch_decision(bars, targets, t):  # type: ignore[no-untyped-def]
+    """Bring near what a decision at the end of bar t and a fill at the next open read of the first instrument.
+
+    Bars in which nothing happens read the close alone, so that the other arrays are far away when something does.
+    """
+    fetch(targets, t)
+    fetch(bars.close, t)
+    fetch(bars.ts, t)
+    fetch(bars.ts, t + 1)
+    fetch(bars.open_ts, t + 1)
+    fetch(bars.open, t + 1)
+    fetch(bars.trusted_open, t + 1)
+    fetch(bars.volume, t + 1)
 
 
 @kernel
@@ -205,32 +239,21 @@ def is_single(state):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def advance(  # type: ignore[no-untyped-def]
-    counters, totals, cash, instrument, position, orders, working, fills, journal, events, curve, fx, rules, scale, costs,
-    ts, open_ts, opens, high, low, close, volume, trusted, session,
-    finer_ts, finer_open_ts, finer_opens, finer_high, finer_low, finer_close, finer_volume, finer_trusted, first, stop,
-):  # fmt: skip
+def advance(state, bars, finer, first, stop, events):  # type: ignore[no-untyped-def]
     """Play bars N_BAR + 1 .. stop - 1; COMPLETE, NEEDS_ROOM (call again) or FAILED (C_ERROR says how).
 
-    The arrays of `State`, of the bars and of the finer bars one by one: a call from Python costs some microseconds this way.
+    events : True, or None where the run has none: what they do is then left out of what is compiled, a third of it
     """
-    state = s.State(
-        counters, totals, cash, instrument, position, orders, working, fills, journal, events, curve, fx, rules, scale, costs
-    )
-    bars = Bars(ts, open_ts, opens, high, low, close, volume, trusted, session)
-    finer = Bars(
-        finer_ts, finer_open_ts, finer_opens, finer_high, finer_low, finer_close, finer_volume, finer_trusted, finer_ts
-    )
+    counters = state.counters
     t = counters[s.N_BAR] + 1
     single = is_single(state)
     while t < stop:
-        if single and counters[s.N_WORKING] == 0 and counters[s.N_ORDERS] < len(orders):
-            t = quiet_until(state, bars, t, stop)
-            if t >= stop:
-                break
         if not has_room(state, bars, first, t, 0):
             return NEEDS_ROOM
-        play_bar(state, bars, finer, first, t)
+        if single and counters[s.N_WORKING] == 0 and next_event_bar(state) > t:
+            t = quiet_until(state, bars, t, stop)
+            continue
+        play_bar(state, bars, finer, first, t, events)
         if counters[s.C_ERROR] != s.NO_ERROR:
             return FAILED
         t += 1
@@ -245,6 +268,7 @@ def fill_at_same_close(state, bars, order, t):  # type: ignore[no-untyped-def]
         return
     if not bars.close[n, t] > 0.0:
         return
+    state.counters[s.C_BAR_OPEN], state.counters[s.C_BAR_END] = bars.open_ts[t], moment
     close = price_units(bars.close[n, t], state.scale[n, 0])
     fill(state, order, t, close, 0, bars.volume[n, t], moment, moment, s.AT_SAME_CLOSE, t * SEGMENT + SEGMENT - 1)
 
@@ -310,40 +334,53 @@ def order_targets(state, bars, targets, last, now, t, kind, buffer):  # type: ig
 
 
 @kernel
-def play_targets(state, bars, finer, first, targets, schedule, last, buffer, kind, stop):  # type: ignore[no-untyped-def]
+def next_decision(bars, targets, last, by_change, following, t, stop):  # type: ignore[no-untyped-def]
+    """The first bar from t on at whose end the target of the one instrument is acted on, or `stop`.
+
+    following : the first bar from t on that is listed as one of a decision
+    """
+    if not by_change:
+        return following
+    ahead = t if targets[0, t] != last[0] else following  # a change in a bar without a close waits for the next one that has it
+    while ahead < stop and (targets[0, ahead] == last[0] or not bars.close[0, ahead] > 0.0):
+        ahead += 1
+    return ahead
+
+
+@kernel
+def play_targets(  # type: ignore[no-untyped-def]
+    state, bars, finer, first, targets, schedule, decisions, last, buffer, kind, stop, events
+):
     """Play bars N_BAR + 1 .. stop - 1, placing orders for the targets at the end of each; (code, row, bar).
 
     targets (N, T), last (N,) the target as last acted on, schedule (T,) bars at which to rebalance to the targets,
-    or (0,): whenever one changes. BAD_TARGET: a target is not a finite number in a bar that the instrument has.
+    or (0,): whenever one changes; decisions (D,) the bars of the schedule, or those in which a target is another than in the bar
+    before, with `stop` as the last; events as in `advance`. BAD_TARGET: a target is not a finite number in a bar that the
+    instrument has, and in which targets are looked at.
     """
     counters, rows = state.counters, len(state.position)
-    t = counters[s.N_BAR] + 1
+    t, at = counters[s.N_BAR] + 1, 0
     single, by_change = is_single(state), len(schedule) == 0
     while t < stop:
-        if single and counters[s.N_WORKING] == 0 and counters[s.N_ORDERS] < len(state.orders):
-            ahead, known = t, last[0]
-            if by_change:
-                while ahead < stop and (targets[0, ahead] == known or not bars.close[0, ahead] > 0.0):
-                    ahead += 1
-            else:
-                while ahead < stop and not schedule[ahead]:
-                    ahead += 1
-            t = quiet_until(state, bars, t, ahead)
-            if t >= stop:
-                break
-            if counters[s.N_WORKING] > 0:
-                continue
         if not has_room(state, bars, first, t, rows):
             return NEEDS_ROOM, 0, t
-        play_bar(state, bars, finer, first, t)
-        for n in range(rows):
-            target = targets[n, t]
-            if not abs(target) <= (LARGEST_TARGET if kind == WEIGHT else 1e300) and bars.close[n, t] > 0.0:
-                return BAD_TARGET, n, t
-        if by_change:
-            order_targets(state, bars, targets, last, False, t, kind, buffer)
-        elif schedule[t]:
-            order_targets(state, bars, targets, last, True, t, kind, buffer)
+        if single and counters[s.N_WORKING] == 0 and next_event_bar(state) > t:
+            while decisions[at] < t:
+                at += 1
+            fetch_decision(bars, targets, decisions[min(at + 1, len(decisions) - 1)])  # the one after the next
+            ahead = next_decision(bars, targets, last, by_change, decisions[at], t, stop)
+            t = quiet_until(state, bars, t, min(ahead + 1, stop))
+            if t <= ahead:  # the end, an event or a margin call came first
+                continue
+            t = ahead
+        else:
+            play_bar(state, bars, finer, first, t, events)
+        if by_change or schedule[t]:
+            for n in range(rows):
+                target = targets[n, t]
+                if not abs(target) <= (LARGEST_TARGET if kind == WEIGHT else 1e300) and bars.close[n, t] > 0.0:
+                    return BAD_TARGET, n, t
+            order_targets(state, bars, targets, last, not by_change, t, kind, buffer)
         if counters[s.C_ERROR] != s.NO_ERROR:
             return FAILED, counters[s.C_ERROR_AT], t
         t += 1

@@ -21,13 +21,12 @@ EVENT_POSTINGS postings and EVENT_FILLS fills.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
 from fieldcast.ground import Reason
 from fieldcast.simulation._compiled import kernel
+from fieldcast.simulation._compiled_tables import Table, Tables
 from fieldcast.simulation._kernels_fill import E8, fits
 from fieldcast.simulation._kernels_wide import mul_div_floor
 
@@ -46,6 +45,7 @@ COUNTERS = 18  # C_SESSION counts the trading days begun; C_DAYTRADE_*: its numb
 NO_ERROR, OVERFLOW, LOOK_AHEAD, UNKNOWN_EVENT, UNBALANCED = range(5)
 
 # -- totals in the base currency, as marked ------------------------------------------------------------------------------
+CURVE_MONEY = 2  # rows of a curve without exposures: cash and value alone
 S_CASH, S_VALUE, S_GROSS, S_NET, S_INITIAL, S_MAINTENANCE, S_SESSION_EQUITY = range(7)
 TOTALS = 7
 
@@ -58,12 +58,13 @@ TOTALS = 7
 INSTRUMENT_COLUMNS = 10 + 11
 PAID, MARGINED = 0, 1  # I_STYLE: paid in full when traded; or only the change in value is paid (futures, perpetuals)
 (P_LOTS, P_BASIS, P_MARK, P_VALUE, P_NOTIONAL, P_REALISED, P_FEES, P_OPENED_SESSION, P_USED, P_PENDING, P_PLAYED,
- P_INITIAL, P_MAINTENANCE) = range(13)  # fmt: skip
-POSITION_COLUMNS = 13
+ P_INITIAL, P_MAINTENANCE, P_USED_BEFORE, P_MOST) = range(15)  # fmt: skip
+POSITION_COLUMNS = 15
 # P_VALUE is what the position adds to equity: lots * mark * factor if PAID, that minus P_BASIS if MARGINED (whose basis is a
 # memorandum outside the ledger); P_NOTIONAL is lots * mark * factor; P_REALISED, P_FEES run from the start;
-# P_USED: lots of the bar's volume that are taken already; P_PENDING: signed lots of working orders, as last counted;
-# P_PLAYED: 1 + the last bar whose inside was played for this instrument; P_INITIAL, P_MAINTENANCE: margin in base
+# P_USED: lots of the bar's volume that are taken already; P_USED_BEFORE: those taken before the finer bar being played;
+# P_MOST: lots that the bar may give in all, NEVER where it reports no volume; P_PENDING: signed lots of working orders, as last
+# counted; P_PLAYED: 1 + the last bar whose inside was played for this instrument; P_INITIAL, P_MAINTENANCE: margin in base
 # units, as counted
 
 # -- orders --------------------------------------------------------------------------------------------------------------
@@ -125,14 +126,31 @@ REASONS: tuple[Reason | None, ...] = (
  W_NO_PRICE, W_ROLLED) = range(25)  # fmt: skip
 
 
-class State(NamedTuple):
+class State(
+    Tables,
+    counters=Table(np.int64, 1),
+    totals=Table(np.int64, 1),
+    cash=Table(np.int64, 1),
+    instrument=Table(np.int64, 2, INSTRUMENT_COLUMNS),
+    position=Table(np.int64, 2, POSITION_COLUMNS),
+    orders=Table(np.int64, 2, ORDER_COLUMNS),
+    working=Table(np.int64, 1),
+    fills=Table(np.int64, 2, FILL_COLUMNS),
+    journal=Table(np.int64, 2, JOURNAL_COLUMNS),
+    events=Table(np.int64, 2, EVENT_COLUMNS),
+    curve=Table(np.int64, 2),
+    fx=Table(np.int64, 2, 2),
+    rules=Table(np.int64, 1),
+    scale=Table(np.float64, 2, 2),
+    costs=Table(np.float64, 3),
+):
     """One account, N instruments, C currencies (the base is 0), T bars.
 
     counters (COUNTERS,), totals (TOTALS,), cash (C,), instrument (N, INSTRUMENT_COLUMNS), position (N, POSITION_COLUMNS),
     orders (cap, ORDER_COLUMNS), working (cap,) rows of orders that may still act, in order of arrival,
     fills (cap, FILL_COLUMNS), journal (cap, JOURNAL_COLUMNS), events (E, EVENT_COLUMNS), curve (4, T): cash, value of positions,
-    gross, net in base units at each close; fx (C, 2) the base for one of the currency, as numerator and
-    denominator: events of kind RATE set it as rates become known; rules (RULES,);
+    gross, net in base units at each close, or (2, T): cash and value; fx (C, 2) the base for one of the currency, as numerator
+    and denominator: events of kind RATE set it as rates become known; rules (RULES,);
     scale (N, 2) float64: 10^p and lots for one unit; costs (3, N, W) float64 bps: half spread, slippage, impact
     """
 

@@ -1,6 +1,7 @@
 """Splits, cash dividends and delistings as events of a simulated account.
 
     dividend   cash += floor(quantity * amount)      on the quantity held before the ex-date: a long receives, a short pays
+               cash -= ceil(received * share withheld)          of a long, to the account TAX; a short pays the whole amount
     split      quantity' = quantity * new / old, towards zero to a whole lot; the fraction of a lot left over is paid in cash at
                the last price before the split, a short's fraction is charged: cash += floor(fraction * price)
                mark' = mark * old / new, half to even to the price unit, until the next bar brings a price
@@ -33,6 +34,7 @@ from fieldcast.market.instrument import Kind
 from fieldcast.market.tables import ACTIONS
 from fieldcast.simulation.event_table import (
     PRICE_PLACES,
+    RATE_PLACES,
     EventKind,
     EventTable,
     make,
@@ -48,12 +50,21 @@ _SIMPLE = 10_000        # largest denominator of a ratio that is taken for a sim
 _NEAR = Fraction(1, 10**9)
 
 
-def corporate_events(instruments: Sequence[Instrument], currencies: Sequence[str], actions: pl.DataFrame) -> EventTable:
+def corporate_events(
+    instruments: Sequence[Instrument],
+    currencies: Sequence[str],
+    actions: pl.DataFrame,
+    withholding: Mapping[str, Decimal] | None = None,
+) -> EventTable:
     """Events out of rows of the table `actions`.
+
+    Parameters
+    ----------
+    withholding : share of a dividend that is withheld from a long, by instrument id; others get theirs whole
 
     Raises
     ------
-    InvalidInput : a column is missing, an action of an instrument that is not listed or no share, an unknown action, a ratio
+    InvalidInput : a withheld share is not in [0, 1], or of an instrument that is not listed; a column is missing, an action of an instrument that is not listed or no share, an unknown action, a ratio
         that is not
         above zero, an amount that is negative, or a number that is missing or not finite
     """
@@ -77,6 +88,7 @@ def corporate_events(instruments: Sequence[Instrument], currencies: Sequence[str
     if amounts.size and amounts.min() < 0:
         raise InvalidInput(f"expected amounts of at least 0, found {amounts.min() / 10**PRICE_PLACES}")
     ids = [instrument.id for instrument in instruments]
+    withheld = _withheld(instruments, withholding or {})
     money = np.array([list(currencies).index(instruments[place].currency) for place in places[~splits]], dtype=np.int64)
     return merged((
         make(
@@ -86,8 +98,21 @@ def corporate_events(instruments: Sequence[Instrument], currencies: Sequence[str
         ),
         make(
             ids, currencies, EventKind.DIVIDEND, moments[~splits], instrument=places[~splits], currency=money, a=amounts,
+            b=withheld[places[~splits]],
         ),
     ))  # fmt: skip
+
+
+def _withheld(instruments: Sequence[Instrument], withholding: Mapping[str, Decimal]) -> np.ndarray:
+    """(N,) shares in steps of 1e-12."""
+    places_of(instruments, pl.Series(list(withholding), dtype=pl.String), "withholding")
+    found = np.zeros(len(instruments), dtype=np.int64)
+    for place, instrument in enumerate(instruments):
+        share = withholding.get(instrument.id, Decimal(0))
+        found[place] = scaled_decimal(share, RATE_PLACES, f"the share withheld of {instrument.id}")
+        if not 0 <= share <= 1:
+            raise InvalidInput(f"expected a share from 0 to 1 to be withheld of {instrument.id}, found {share}")
+    return found
 
 
 def delisting_events(

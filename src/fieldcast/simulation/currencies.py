@@ -139,6 +139,30 @@ class DatedRates:
             self._series[key] = (
                 id, rows["available_at"].dt.epoch("us").to_numpy(), rows["ts"].dt.epoch("us").to_numpy(), closes,
             )  # fmt: skip
+        self._stated: set[tuple[str, str]] = set()
+
+    def state(self, base: str, quote: str, rate: Decimal) -> None:
+        """Take a rate for one that holds all the time: units of `quote` for one of `base`.
+
+        Raises
+        ------
+        InvalidInput : a rate that is not above zero or has more than 8 decimal places, or a pair of the two is there already
+        """
+        if self.joins(base, quote, pivot=False):
+            raise InvalidInput(f"expected no pair of {base} and {quote} beside a stated rate, found one")
+        step = scaled_decimal(rate, PRICE_PLACES, f"the stated rate of {base} in {quote}")
+        if step <= 0:
+            raise InvalidInput(f"expected a rate of {base} in {quote} above zero, found {rate}")
+        always = np.zeros(1, dtype=np.int64)
+        self._series[base, quote] = (f"{base}/{quote}", always, always, np.array([step], dtype=np.int64))
+        self._stated.add((base, quote))
+
+    def joins(self, base: str, quote: str, *, pivot: bool = True) -> bool:
+        """True where a pair, or two that meet in the pivot, lead from one currency to the other."""
+        def direct(one: str, other: str) -> bool:
+            return (one, other) in self._series or (other, one) in self._series
+
+        return direct(base, quote) or (pivot and direct(base, self.pivot) and direct(self.pivot, quote))
 
     def at(self, base: str, quote: str, moment: int) -> Fraction:
         """Units of `quote` for one of `base` as known at a moment.
@@ -201,6 +225,8 @@ class DatedRates:
     def _refuse_old(
         self, key: tuple[str, str], known: Integers, periods: Integers, place: Integers, moments: Integers, last: int
     ) -> None:
+        if key in self._stated:
+            return
         id = self._series[key][0]
         limit = self.longest_age // timedelta(microseconds=1)
         if (place < 0).any():

@@ -14,9 +14,10 @@ depends on the kind:
     BORROW         of it       -           -         rate a year    days         days a year    collateral   step
     INTEREST       -           0: less     of it     debit rate     credit rate  days           days a year  free of credit
     CONVERT        -           -> currency <- from   amount | NONE  numerator      denominator    fee share      least fee
-    DIVIDEND       of it       -           paid in   amount a unit  -            -              -            -
+    DIVIDEND       of it       -           paid in   amount a unit  withheld     -              -            -
     SPLIT          of it       -           -         new            for old      -              -            -
     DELIST         of it       -           -         price          -            -              -            -
+    TERMS          of it       -           -         which (Term)   value        -              -            -
 
 Events of one moment happen in the order of this list: rates are known first, positions are settled, expire and are rolled before
 a night's borrow and interest are charged on what is left, and a dividend is paid on the shares as held before a split.
@@ -66,6 +67,17 @@ class EventKind(IntEnum):
     DIVIDEND = 10
     SPLIT = 11
     DELIST = 12
+    TERMS = 13
+
+
+class Term(IntEnum):
+    """What an event of kind TERMS changes; its value is in steps of 1e-12, NONE = no bound."""
+
+    SECTION_31 = 0  # of the value of a sale
+    ACTIVITY_RATE = 1  # currency units a unit sold
+    ACTIVITY_MOST = 2  # currency units a sale
+    INITIAL = 3  # margin, currency units a unit
+    MAINTENANCE = 4
 
 
 @dataclass(frozen=True)

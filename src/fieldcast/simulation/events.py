@@ -25,6 +25,7 @@ from fieldcast.simulation.derivatives import (
     settlement_events,
 )
 from fieldcast.simulation.event_table import NONE, PRICE_PLACES, EventKind, EventTable, merged, micros
+from fieldcast.simulation.fee_events import regulatory_events, terms_in_units
 from fieldcast.simulation.financing import (
     US_BORROW,
     BorrowTerms,
@@ -46,6 +47,8 @@ def events_of(
     *,
     currencies: tuple[str, ...] = (),
     actions: pl.DataFrame | None = None,
+    withholding: Mapping[str, Decimal] | None = None,
+    regulatory: bool = False,
     delistings: Mapping[str, tuple[datetime, Decimal]] | None = None,
     borrow: pl.DataFrame | None = None,
     borrow_terms: BorrowTerms | Mapping[str, BorrowTerms] = US_BORROW,
@@ -65,7 +68,8 @@ def events_of(
     Parameters
     ----------
     base, currencies : as in `Units.of`
-    actions, delistings : see `corporate`
+    actions, withholding, delistings : see `corporate`
+    regulatory : section 31 and activity fees of US shares at the rates of each day; see `fee_events`
     borrow, borrow_terms, rates, interest_terms, calendar, funding : see `financing`
     contracts, settlements, rolls : see `derivatives`
     fx, conversions, conversion_costs : see `currencies`; `fx` is needed where the run has several currencies
@@ -81,7 +85,9 @@ def events_of(
     if len(names) > 1 and fx is None:
         raise InvalidInput(f"expected dated rates (fx) for a run in {', '.join(names)}, found none")
     terms, orders, made = list(contracts), list(conversions), list(rolls)
-    found = [corporate_events(instruments, names, _no_actions() if actions is None else actions)]
+    found = [corporate_events(instruments, names, _no_actions() if actions is None else actions, withholding)]
+    if regulatory:
+        found.append(regulatory_events(instruments, names, first, last))
     if delistings:
         found.append(delisting_events(instruments, names, delistings))
     if borrow is not None:
@@ -142,6 +148,9 @@ def event_rows(table: EventTable, market: Market, units: Units) -> NDArray[np.in
     converts = rows[:, s.EV_KIND] == EventKind.CONVERT
     _to_minimal(rows, converts, s.EV_E, units)
     _to_minimal(rows, converts & (rows[:, s.EV_A] != NONE), s.EV_A, units)
+    for row in np.flatnonzero(rows[:, s.EV_KIND] == EventKind.TERMS):
+        n, term, value = (int(rows[row, column]) for column in (s.EV_INSTRUMENT, s.EV_A, s.EV_B))
+        rows[row, s.EV_A], rows[row, s.EV_B] = terms_in_units(term, value, units, n)
     return rows
 
 

@@ -10,9 +10,10 @@
               above zero a long pays and a short receives
 
 Borrow and interest are charged at the close of each session for the nights until the next one: one on a Thursday, three on a
-Friday, four before a long weekend. (Brokers charge from settlement day to settlement day; a trade here is settled when it is
-filled.) The rate is the newest one that was known at that close. Funding uses the mark price of the table, or the last price
-where it has none, and falls on who holds the future at that moment.
+Friday, four before a long weekend. (Interest in a run of currency pairs: at 17:00 New York, where their day ends.) (Brokers
+charge from settlement day to settlement day; a trade here is settled when it is filled.) The rate is the newest one that was
+known at that close. Funding uses the mark price of the table, or the last price where it has none, and falls on who holds the
+future at that moment.
 Sources: IBKR, "Collateral (Short Sale)" (102 % of the price, up to the whole dollar) and "Interest and Financing" (balance
 segments; no credit on the first 10,000 USD); Regulation T, 12 CFR 220.12; Binance, "Introduction to Binance Futures Funding
 Rates".
@@ -46,6 +47,7 @@ from fieldcast.simulation.event_table import (
     scaled,
     scaled_decimal,
 )
+from fieldcast.simulation.trading_days import currency_nights
 
 BORROW_RATES: dict[str, pl.DataType] = {
     "instrument": pl.String(), "ts": STAMP, "available_at": STAMP, "rate": pl.Float64(),      # a year; 0.03 = 3 %
@@ -178,7 +180,8 @@ def interest_events(
     ----------
     rates : schema `CASH_RATES`; a balance in a currency that does not occur in it bears none
     terms : for all, or by currency; none = `InterestTerms()`
-    calendar : whose closes; none = that of the run's first instrument in the currency, else of the first instrument
+    calendar : whose closes; none = those of the run's first instrument in the currency, else of the first instrument: its
+        calendar's, or 17:00 New York for a currency pair
 
     Raises
     ------
@@ -192,7 +195,9 @@ def interest_events(
         if currency not in currencies:
             raise InvalidInput(f"expected cash rates of {', '.join(currencies)}, found {currency}; leave out those rows")
         of_currency = [instrument for instrument in instruments if instrument.currency == currency]
-        closes, days = nights(calendar or (of_currency or list(instruments))[0].calendar, first, last)
+        one = (of_currency or list(instruments))[0]
+        pair = calendar is None and one.kind is Kind.FX
+        closes, days = currency_nights(first, last) if pair else nights(calendar or one.calendar, first, last)
         benchmark = _rates_at(rates.filter(pl.col("currency") == currency), closes, f"a rate of {currency}")
         term = InterestTerms() if terms is None else terms if isinstance(terms, InterestTerms) else terms[currency]
         found.append(make(

@@ -2,6 +2,7 @@
 
 The clock is the union of the bars' ends: `ts[t]` is when bar t is complete, `open_ts[t]` when it began. Row n of every
 array is one instrument; NaN says that it has no bar, or no such price, at that time. Nothing here can be written to.
+What `trading_days` says of days and beginnings holds wherever they are not given.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from numpy.typing import NDArray
 
 from fieldcast.ground import InvalidInput, digest
 from fieldcast.market import Instrument
+from fieldcast.simulation.trading_days import begins, trading_days
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-DAY_US = 86_400_000_000
 PRICES = ("open", "high", "low", "close")
 
 
@@ -35,7 +36,7 @@ class Market:
     ts, open_ts : (T,) int64 microseconds UTC, end and start of each bar; ts ascends strictly, ts[t-1] <= open_ts[t] <= ts[t]
     open, high, low, close, volume : (N, T) float64, NaN = none, prices above zero; volume >= 0
     trusted_open : (N, T) True where the open is a real print
-    session : (T,) int64 number of the trading day of each bar, ascending; by default the UTC date of the moment before its end
+    session : (T,) int64 trading day of each bar, days since 1970-01-01, ascending; None: those of the instruments' calendars
     simulated : True where the prices come from a simulated market
     given_hash : what `data_hash` says of them; empty: SHA-256 of the arrays and the instruments, made when first asked for
     finer : bars of the same instruments on a finer clock inside these, for the intrabar policy `finer`
@@ -70,12 +71,13 @@ class Market:
             raise InvalidInput(f"expected instruments, each once, found {', '.join(ids) or 'none'}")
         for name in ("ts", "open_ts", *(() if self.session is None else ("session",))):
             put(name, _frozen(getattr(self, name), np.int64, (shape[1],), name))
-        if self.session is None:
-            put("session", _frozen((self.ts - 1) // DAY_US, np.int64, (shape[1],), "session"))
         for name in (*PRICES, "volume"):
             put(name, _frozen(getattr(self, name), np.float64, shape, name))
         put("trusted_open", _frozen(self.trusted_open, np.bool_, shape, "trusted_open"))
         self._check_clock()
+        if self.session is None:
+            days = trading_days(self.instruments, self.ts, np.isfinite(self.close))
+            put("session", _frozen(days, np.int64, (shape[1],), "session"))
         self._check_prices()
         if self.finer is not None and [one.id for one in self.finer.instruments] != ids:
             others = ", ".join(one.id for one in self.finer.instruments)
@@ -91,6 +93,7 @@ class Market:
         instruments: Mapping[str, Instrument] | Sequence[Instrument],
         *,
         bar_length_us: int | None = None,
+        calendar: str | None = None,
         data_hash: str = "",
         finer: Market | None = None,
     ) -> Market:
@@ -100,8 +103,12 @@ class Market:
         ----------
         frames : instrument id -> bars; of several rows of one stamp the one known first counts (what one knew then)
         instruments : for each id
-        bar_length_us : a bar begins this long before its end; None: at the end of the bar before it, and the first one as
-            long before its end as the shortest step
+        bar_length_us : a bar begins this long before its end; None: see `trading_days`
+        calendar : whose trading days count for all bars, such as `XNYS`; needed where instruments keep different days
+
+        Raises
+        ------
+        InvalidInput : a table without an instrument, no bar, or instruments that disagree on the trading day of a bar
         """
         by_id = dict(instruments) if isinstance(instruments, Mapping) else {one.id: one for one in instruments}
         missing = [name for name in frames if name not in by_id]
@@ -123,15 +130,15 @@ class Market:
                 array[row, at] = frame[column].cast(pl.Float64).to_numpy()
             synthetic = _synthetic_open(frame)
             trusted[row, at] = np.isfinite(arrays["open"][row, at]) & ~synthetic
-        open_ts = np.empty_like(ts)
-        if bar_length_us is None:
-            step = int(np.diff(ts).min()) if len(ts) > 1 else 0
-            open_ts[0], open_ts[1:] = ts[0] - step, ts[:-1]
-        else:
-            open_ts[:] = ts - bar_length_us
+        listed = tuple(by_id[name] for name in tables)
+        open_ts = ts.copy()
+        for name, instrument in zip(tables, listed, strict=True):
+            at = slice(None) if same else np.searchsorted(ts, stamps[name])
+            open_ts[at] = np.minimum(open_ts[at], begins(instrument, stamps[name], bar_length_us))
+        open_ts[1:] = np.maximum(open_ts[1:], ts[:-1])
         return cls(
-            instruments=tuple(by_id[name] for name in tables),
-            ts=ts, open_ts=open_ts, **arrays, trusted_open=trusted, given_hash=data_hash, finer=finer,
+            instruments=listed, ts=ts, open_ts=open_ts, **arrays, trusted_open=trusted, given_hash=data_hash, finer=finer,
+            session=None if calendar is None else trading_days(listed, ts, np.isfinite(arrays["close"]), calendar),
         )  # fmt: skip
 
     @classmethod
@@ -149,10 +156,10 @@ class Market:
         finer: Market | None = None,
         session: Integers | None = None,
     ) -> Market:
-        """The market of one instrument from (T,) arrays; a bar begins where the one before it ended unless `open_ts` is given."""
+        """The market of one instrument from (T,) arrays; for `open_ts` and `session` None see `trading_days`."""
         if open_ts is None:
-            step = int(np.diff(ts).min()) if len(ts) > 1 else 0
-            open_ts = np.concatenate(([ts[0] - step], ts[:-1])) if len(ts) else ts
+            stamps = np.asarray(ts, dtype=np.int64)
+            open_ts = begins(instrument, stamps)
 
         def row(one: Floats) -> Floats:
             return np.asarray(one, dtype=np.float64).reshape(1, -1)
@@ -187,13 +194,19 @@ class Market:
             raise InvalidInput(f"expected an instrument of this market ({', '.join(rows)}), found {instrument!r}") from None
 
     def between(self, start: int, stop: int) -> Market:
-        """Bars start..stop-1 (numbers on the clock), finer bars included as they are."""
+        """Bars start..stop-1 (numbers on the clock), with the finer bars that lie inside them."""
+        finer = None if self.finer is None else self.finer._inside(int(self.open_ts[start]), int(self.ts[stop - 1]))
         cut = {name: getattr(self, name)[:, start:stop] for name in (*PRICES, "volume", "trusted_open")}
         assert self.session is not None
         return Market(
             instruments=self.instruments, ts=self.ts[start:stop], open_ts=self.open_ts[start:stop],
-            session=self.session[start:stop], simulated=self.simulated, finer=self.finer, **cut,
+            session=self.session[start:stop], simulated=self.simulated, finer=finer, **cut,
         )  # fmt: skip
+
+    def _inside(self, first: int, last: int) -> Market | None:
+        """The bars that end in (first, last]; None where there is none."""
+        start, stop = (int(np.searchsorted(self.ts, moment, side="right")) for moment in (first, last))
+        return self.between(start, stop) if stop > start else None
 
     # -- checks ------------------------------------------------------------------------------------------------------
 
@@ -203,7 +216,7 @@ class Market:
             raise InvalidInput("expected at least one bar, found none")
         from fieldcast.simulation._kernels_market import out_of_order  # numba loads only when a market is made
 
-        if not out_of_order(ts, open_ts, self.session):
+        if not out_of_order(ts, open_ts, ts if self.session is None else self.session):
             return
         bad = np.flatnonzero(np.diff(ts) <= 0)
         if len(bad):

@@ -134,7 +134,8 @@ class SimulationResult:
     ----------
     market, units, settings : what it ran on; settings as a canonical plain dict
     order_rows, fill_rows, journal_rows, position_rows : int64 tables, columns O_*, F_*, J_*, P_* of `_state`
-    curve : (4, T) int64 base units at each close: cash, value of positions, gross, net
+    account_rows : (4, T) int64 base units at each close: cash, value of positions, gross, net; or the first two of one
+        instrument that is paid in full, whose exposure is its value
     cash : currency -> minimal units at the end
     event_rows : events of money through time that have happened, columns EV_* of `_state`
     tags : order id -> the caller's name for it
@@ -149,7 +150,7 @@ class SimulationResult:
     fill_rows: NDArray[np.int64]
     journal_rows: NDArray[np.int64]
     position_rows: NDArray[np.int64]
-    curve: NDArray[np.int64]
+    account_rows: NDArray[np.int64]
     cash: Mapping[str, int]
     start_minor: int
     fill_convention: str
@@ -188,6 +189,16 @@ class SimulationResult:
 
     # -- curves ------------------------------------------------------------------------------------------------------
 
+    @cached_property
+    def curve(self) -> NDArray[np.int64]:
+        """(4, T) base units at each close: cash, value of positions, gross, net."""
+        if len(self.account_rows) > s.CURVE_MONEY:
+            return self.account_rows
+        cash, value = self.account_rows
+        whole = np.stack((cash, value, np.abs(value), value))
+        whole.flags.writeable = False
+        return whole
+
     @property
     def ts(self) -> NDArray[np.int64]:
         """(T,) microseconds UTC."""
@@ -195,7 +206,7 @@ class SimulationResult:
 
     def equity_minor(self) -> NDArray[np.int64]:
         """(T,) exact minimal units of the base currency at each close."""
-        total: NDArray[np.int64] = self.curve[0] + self.curve[1]
+        total: NDArray[np.int64] = self.account_rows[0] + self.account_rows[1]
         return total
 
     def equity_curve(self) -> NDArray[np.float64]:
@@ -312,7 +323,7 @@ class SimulationResult:
     @cached_property
     def equity(self) -> pl.DataFrame:
         """The account at each close; schema EQUITY."""
-        cash, value, gross, net = self.curve[:4]
+        cash, value, gross, net = self.curve
         return pl.DataFrame(
             {
                 "ts": _stamps(self.market.ts),

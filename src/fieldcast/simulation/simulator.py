@@ -139,11 +139,18 @@ class Simulator:
     def cancel(self, number: int) -> None:
         """Take an order back, from the latency on; one that has ended stays as it is.
 
+        Where another order is on its way to take its place the withdrawal arrives after it and takes back that one: a venue
+        that is asked to withdraw an order means the last form of it that it has accepted (FIX 4.4, volume 4, order state
+        changes).
+
         Raises
         ------
         InvalidInput : no order of one's own
         """
         row, _ = self._own(number)
+        while row[s.O_STATUS] <= s.WAITING and row[s.O_FLAGS] & s.REPLACING:
+            number = self._successor(number)
+            row = self._row(number)
         if row[s.O_STATUS] > s.WAITING:
             return
         moment = self.now + self.settings.latency_us
@@ -162,8 +169,8 @@ class Simulator:
     ) -> int:
         """Another order in place of a working one, with its kind, group and parent; what is not given stays. Its id.
 
-        The old one works until the new one does. `quantity` is what is still to be filled now; what the old one fills until
-        then goes off it.
+        The old one works until the new one does, and goes on as it was where the new one is rejected. `quantity` is what is
+        still to be filled now; what the old one fills until then goes off it.
 
         Raises
         ------
@@ -186,17 +193,20 @@ class Simulator:
             trail_share=old.trail_share, time_in_force=old.time_in_force, reduce_only=old.reduce_only, tag=old.tag,
         )  # fmt: skip
         parent, group, status = int(row[s.O_PARENT]), int(row[s.O_GROUP]), int(row[s.O_STATUS])
+        reached = int(row[s.O_STOP])
+        new = self._add(ticket, parent=parent, group=group, replaces=number, working=status == s.WORKING)
+        row, put = self._row(number), self._row(new)
+        if put[s.O_STATUS] == s.REJECTED:
+            return new
+        if ticket.kind is OrderKind.TRAILING_STOP:
+            put[s.O_STOP] = reached  # as close as the old one had come
         moment = self.now + self.settings.latency_us
         row[s.O_CANCEL], row[s.O_FLAGS] = moment, int(row[s.O_FLAGS]) | s.REPLACING
         if moment <= self.now:
             kernels.end(self._run.state, number, s.REPLACED, s.W_REPLACED, moment)
             kernels.sweep_ended(self._run.state)
         elif group < 0:
-            row[s.O_GROUP] = group = self._group()  # a lot that the old one still fills is one less for the new one
-        reached = int(row[s.O_STOP])
-        new = self._add(ticket, parent=parent, group=group, replaces=number, working=status == s.WORKING)
-        if ticket.kind is OrderKind.TRAILING_STOP:
-            self._run.state.orders[new, s.O_STOP] = reached  # as close as the old one had come
+            row[s.O_GROUP] = put[s.O_GROUP] = self._group()  # a lot that the old one still fills is one less for the new one
         return new
 
     # -- what it answers ---------------------------------------------------------------------------------------------
@@ -242,6 +252,20 @@ class Simulator:
             buying_power=free / initial,
         )
 
+    def equity_in(self, currency: str) -> Decimal:
+        """The account's equity in one of the run's currencies at the rate of now, down, as a target of weights reckons it.
+
+        Raises
+        ------
+        InvalidInput : no currency of the run
+        """
+        state, units = self._run.state, self._run.units
+        if currency not in units.currencies:
+            raise InvalidInput(f"expected a currency of the run ({', '.join(units.currencies)}), found {currency}")
+        above, below = (int(one) for one in state.fx[units.currencies.index(currency)])
+        equity = int(state.totals[s.S_CASH]) + int(state.totals[s.S_VALUE])
+        return units.money(equity * below // above)
+
     def result(self, warnings: tuple[str, ...] = ()) -> SimulationResult:
         """The run up to now."""
         tags = {number: ticket.tag for number, ticket in enumerate(self._tickets) if ticket is not None and ticket.tag}
@@ -261,6 +285,12 @@ class Simulator:
             raise InvalidInput(f"expected an order of this run (0 to {self._run.state.counters[s.N_ORDERS] - 1}), found {number}")
         row: s.Integers = self._run.state.orders[number]
         return row
+
+    def _successor(self, number: int) -> int:
+        """The order that is on its way to take the place of one."""
+        later = self._run.state.orders[number + 1 : self._run.state.counters[s.N_ORDERS]]
+        accepted = (later[:, s.O_REPLACES] == number) & (later[:, s.O_STATUS] != s.REJECTED)
+        return number + 1 + int(accepted.argmax())
 
     def _group(self) -> int:
         counters = self._run.state.counters

@@ -31,13 +31,13 @@ def run_targets(
         or in units (`settings.size`); a size is turned into whole lots towards zero when its order is made
     rebalance : `on_change`: an order where the target is another one than in the bar before; `every_bar`: wherever
         the holding is off its
-        target; or (T,) flags: so in these bars alone, and nothing in others
+        target; or (T,) flags: so in these bars alone; in others targets are not looked at and need be no numbers
     events : dividends, splits, interest and the like
 
     Raises
     ------
     InvalidInput : shapes do not fit, or an amount does not fit in 63 bits
-    StrategyError : a target is not a finite number in a bar that the instrument has; the message names both
+    StrategyError : a target that is looked at is not a finite number in a bar that the instrument has; the message names both
     """
     settings = settings or VenueSettings()
     count, bars = len(market.instruments), market.bars
@@ -52,15 +52,17 @@ def run_targets(
     if closed:      # one that is only watched, such as an option's underlying, has targets of 0
         raise InvalidInput(f"expected instruments that can be held, found {', '.join(closed)}; an index needs notional=True")
     schedule = _schedule(rebalance, bars)
-    run = Run(market, settings, events, rows=max(256, bars // 16))
+    exposed = count > 1 or settings.is_margined(market.instruments[0])
+    run = Run(market, settings, events, rows=max(256, bars // 16), exposures=exposed)
     kind = kernels.WEIGHT
     if settings.size is TargetUnit.UNITS:
         kind = kernels.LOTS
         table = np.ascontiguousarray(np.trunc(table * run.state.scale[:, 1:2] + np.copysign(1e-9, table)))
     last, buffer = np.zeros(count), np.zeros(count, dtype=np.int64)
+    decisions = _decisions(table, schedule)
     while True:
         code, n, t = kernels.play_targets(
-            run.state, run.bars, run.finer, run.first, table, schedule, last, buffer, kind, bars
+            run.state, run.bars, run.finer, run.first, table, schedule, decisions, last, buffer, kind, bars, run.events
         )
         if code != kernels.NEEDS_ROOM:
             break
@@ -75,6 +77,16 @@ def run_targets(
     run.check()
     how = rebalance if isinstance(rebalance, str) else f"{int(schedule.sum())} of {bars} bars"
     return run.result(rebalance=how)
+
+
+def _decisions(table: NDArray[np.float64], schedule: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The bars of a schedule, or those in which a target is another than in the bar before; the number of bars last."""
+    if len(schedule):
+        found = np.flatnonzero(schedule)
+    else:
+        other = table[:, 1:] != table[:, :-1]
+        found = np.flatnonzero(other[0] if len(table) == 1 else other.any(axis=0)) + 1
+    return np.append(found, table.shape[1])
 
 
 def _schedule(rebalance: str | NDArray[np.bool_], bars: int) -> NDArray[np.bool_]:

@@ -142,13 +142,14 @@ class TradingRecord:
         exact = dict(zip((one.id for one in market.instruments), result.units.lot, strict=True))
         scales = dict(zip((one.id for one in market.instruments), result.units.price_decimals.tolist(), strict=True))
         quantities = [str(exact[name] * lots) for name, lots in result.orders.select("instrument", "lots").iter_rows()]
+        own = set(result.equity["ts"])      # a fill from a finer bar names none of these: the bar that holds it counts
         fills = result.fills.join(named.select("order_id", "intent"), on="order_id", how="left", maintain_order="left")
         rows = [
             {"intent": row["intent"], "instrument": row["instrument"], "side": row["side"],
              "quantity": str(exact[row["instrument"]] * row["lots"]),
              "price": str(Decimal(row["price_units"]).scaleb(-scales[row["instrument"]])),
              "reference_price": repr(row["reference_price"]), "fee": str(Decimal(row["fee_minor"]).scaleb(-decimals)),
-             "ts": row["ts"], "source_bar_ts": row["source_bar_ts"]}
+             "ts": row["ts"], "source_bar_ts": row["source_bar_ts"] if row["source_bar_ts"] in own else None}
             for row in fills.iter_rows(named=True)
         ]  # fmt: skip
         income = result.journal.filter(~pl.col("account").is_in(["cash", "position", "capital", "realised"]))

@@ -183,8 +183,11 @@ def _decimals(market: Market) -> tuple[NDArray[np.int64], list[float]]:
         for n in range(len(places)):
             for name in ("close", "open", "high", "low"):
                 row = getattr(source, name)[n]
-                place, top = decimals_needed(row, row.view(np.int64), int(places[n]), SCALES)
-                places[n], largest[n] = place, max(largest[n], float(np.int64(top).view(np.float64)))
+                places[n] = decimals_needed(row, int(places[n]), SCALES)
+                top = float(row.max(initial=0.0))
+                if top != top:
+                    top = float(np.nanmax(row, initial=0.0))
+                largest[n] = max(largest[n], top)
     return places, largest
 
 

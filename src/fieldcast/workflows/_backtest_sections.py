@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
 from fieldcast import plots
 from fieldcast.market import STAMP
-from fieldcast.simulation.report import BacktestReport, Figure
+from fieldcast.simulation.report import BacktestReport, Figure, trades_in_base
 from fieldcast.simulation.result import SimulationResult
+from fieldcast.validation.gate import GateOutcome
 from fieldcast.workflows._report_markup import (
     UNKNOWN,
     Figures,
@@ -25,10 +26,12 @@ from fieldcast.workflows._report_markup import (
     table,
     tag,
 )
+from fieldcast.workflows.backtest_gate import RunGate
 
 MOST_CHARTS = 3  # instruments whose bars are drawn: those traded most
 MOST_CALLS = 200  # newest calls in the table
 MOST_TRADES = 200
+MONTHS_WIDTH = 600  # pixels at which the names of the months and their figures stand apart
 _SHARES = frozenset({
     "total_return", "cagr", "volatility", "max_drawdown", "value_at_risk", "expected_shortfall", "best_day", "worst_day",
     "days_up", "psr",
@@ -60,7 +63,9 @@ def convention(report: BacktestReport) -> str:
     return "Market orders filled at the close that they were decided on."
 
 
-def sections_of(result: SimulationResult, report: BacktestReport, figures: Figures) -> Iterator[tuple[str, str, str, Html]]:
+def sections_of(
+    result: SimulationResult, report: BacktestReport, figures: Figures, gate: RunGate | None, asked: Mapping[str, Any]
+) -> Iterator[tuple[str, str, str, Html]]:
     """Id, title, introduction and body of every section that has something to show."""
     yield (
         "equity", "Equity", "The account at each close, and below it how far it stood under its highest value so far.",
@@ -72,7 +77,18 @@ def sections_of(result: SimulationResult, report: BacktestReport, figures: Figur
         "interval is the finding: the span is too short to say more.",
         _performance(report),
     )  # fmt: skip
-    yield "market", "Beside the market", "", _benchmark(report)
+    if gate is not None:
+        yield (
+            "gate", "The economic gate",
+            "Whether what it earned from open to open is still there after its costs, and is more than the market's own. It "
+            "judges fairly only on a span that nothing was chosen on.",
+            _gate(gate),
+        )  # fmt: skip
+    yield (
+        "market", "Beside the market",
+        "What it is put beside was bought once, at the first close and at this run's costs, and held; it pays nothing else.",
+        _benchmark(report),
+    )  # fmt: skip
     yield (
         "trials", "After so many trials",
         "The best of many tries looks good by chance alone. The deflated Sharpe ratio is the probability that this one is better "
@@ -99,7 +115,7 @@ def sections_of(result: SimulationResult, report: BacktestReport, figures: Figur
             "that followed it.",
             _hits(report),
         )  # fmt: skip
-    yield "run", "The run", "", _run(result, report)
+    yield "run", "The run", "", _run(result, report, asked)
 
 
 def _equity(result: SimulationResult, report: BacktestReport, figures: Figures) -> Html:
@@ -131,6 +147,29 @@ def _performance(report: BacktestReport) -> Html:
         _figure_row("Turnover by the year, × equity", activity.turnover, False),
     ]
     return tag("div", _figure_table(rows), _figure_table(held), class_="pairs")
+
+
+def _gate(gate: RunGate) -> Html:
+    word = {GateOutcome.PASS: "pass", GateOutcome.FAIL: "fail", GateOutcome.CANNOT_JUDGE: "unknown"}[gate.outcome]
+    said = tag("p", badge(str(gate.outcome).replace("_", " "), word), f" {gate.why}", class_="callout")
+    found = gate.result
+    if found is None:
+        return said
+    net = "" if found.net is None else interval(1e4 * found.net.low, 1e4 * found.net.high, 2)
+    beyond = "" if found.excess is None else interval(1e4 * found.excess.low, 1e4 * found.excess.high, 2)
+    slope = "" if found.beta is None else interval(found.beta.low, found.beta.high, 2)
+    rows = [
+        ("Earned a session after costs, bps", number(1e4 * (found.gross_mean - found.cost_mean), 2, sign=True), net),
+        ("Before costs, bps", number(1e4 * found.gross_mean, 2, sign=True), ""),
+        ("Costs a session, bps", number(1e4 * found.cost_mean, 2), ""),
+        ("Probability that the Sharpe ratio is above 0; 95 % is asked for",
+         UNKNOWN if found.psr is None else percent(found.psr), ""),
+        ("Beyond the market at equal volatility, bps a session",
+         UNKNOWN if found.excess is None else number(1e4 * found.excess.estimate, 2, sign=True), beyond),
+        ("Beta", UNKNOWN if found.beta is None else number(found.beta.estimate, 2), slope),
+        ("Sessions", f"{found.n:,}", ""),
+    ]  # fmt: skip
+    return join([said, tag("div", _figure_table(rows), class_="pairs")])
 
 
 def _benchmark(report: BacktestReport) -> Html:
@@ -177,7 +216,7 @@ def _deflation(report: BacktestReport) -> Html:
 
 def _months(report: BacktestReport, figures: Figures) -> Html:
     chart = plots.monthly_heat_map(report.monthly, title="Return by month, %", simulated=report.simulated)
-    return figures.place(chart, "Return of each month, and of each year")
+    return figures.place(chart, "Return of each month, and of each year", least_width=MONTHS_WIDTH)
 
 
 def _drawdowns(report: BacktestReport) -> Html:
@@ -259,7 +298,7 @@ def _groups(title: str, groups: pl.DataFrame, currency: str, *, open_: bool = Fa
 
 
 def _trade_table(result: SimulationResult, report: BacktestReport) -> Html:
-    newest = result.trades.tail(MOST_TRADES)
+    newest = trades_in_base(result).tail(MOST_TRADES)
     rows = [
         (row["instrument"], row["direction"], f"{row['entry_ts']:%Y-%m-%d %H:%M}", f"{row['exit_ts']:%Y-%m-%d %H:%M}",
          f"{row['quantity']:,.8g}", f"{row['entry_price']:,.8g}", f"{row['exit_price']:,.8g}", number(row["costs"]),
@@ -358,13 +397,13 @@ def _hits(report: BacktestReport) -> Html:
     ])  # fmt: skip
 
 
-def _run(result: SimulationResult, report: BacktestReport) -> Html:
+def _run(result: SimulationResult, report: BacktestReport, asked: Mapping[str, Any]) -> Html:
     activity = report.activity
     rows = [
         ("instruments", ", ".join(one.id for one in result.market.instruments)),
         ("orders, fills, refused", f"{activity.orders:,}, {activity.fills:,}, {activity.rejected:,}"),
         ("fills", convention(report)),
-        *((name.replace("_", " "), _plain(value)) for name, value in result.settings.items()),
+        *((name.replace("_", " "), _plain(value)) for name, value in (*asked.items(), *result.settings.items())),
     ]
     parts: list[object] = [details("Settings", table(("", ""), rows), open_=False)]
     if activity.rejected:

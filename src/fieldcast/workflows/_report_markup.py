@@ -118,14 +118,19 @@ class Figures:
 
     entries: list[str] = field(default_factory=list)
 
-    def place(self, figure: Any, label: str) -> Html:
-        """The figure's box; `label` says in words what it shows, for those who cannot see it."""
+    def place(self, figure: Any, label: str, *, least_width: int = 0) -> Html:
+        """The figure's box; `label` says in words what it shows, for those who cannot see it.
+
+        On a window narrower than `least_width` pixels it keeps that width and is scrolled: what stands in its cells would touch.
+        """
         from plotly.io import to_json
 
         name = f"figure-{len(self.entries) + 1}"
         self.entries.append(f"[{json.dumps(name)},{for_script(to_json(figure, validate=False, engine='json'))}]")
         height = figure.layout.height
-        return tag("div", id=name, class_="figure", role="img", aria_label=label, style=f"height:{height:g}px")
+        least = f";min-width:{least_width}px" if least_width else ""
+        box = tag("div", id=name, class_="figure", role="img", aria_label=label, style=f"height:{height:g}px{least}")
+        return tag("div", box, class_="scrolled") if least_width else box
 
     def script(self) -> str:
         """The list as a JavaScript value."""

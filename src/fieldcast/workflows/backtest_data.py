@@ -11,7 +11,7 @@ the bar's end: by that moment a projection is known or not.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -25,7 +25,13 @@ from fieldcast.ground import InvalidInput, MissingData, digest
 from fieldcast.market import DAILY, DECISION_DELAY, PRICES, Instrument, sessions, table_of
 from fieldcast.market.instrument import Kind
 from fieldcast.market.tables import ACTIONS
+from fieldcast.simulation.currencies import DatedRates
+from fieldcast.simulation.event_table import EventTable
+from fieldcast.simulation.events import canonical
 from fieldcast.simulation.market import Market
+from fieldcast.workflows.backtest_events import KnownSeries, Purse, happenings, purse_of, series_of
+from fieldcast.workflows.backtest_futures import Rolled, contracts_of, rolled
+from fieldcast.workflows.backtest_money import InstrumentPart
 from fieldcast.workflows.backtest_settings import BacktestPlan, DataPart
 from fieldcast.workflows.progress import Progress
 from fieldcast.workflows.workspace import Workspace
@@ -45,15 +51,29 @@ class BacktestData:
     ----------
     market : raw prices (or those that the source adjusted) of all instruments on one clock
     actions : rows of table `actions` that are booked; none = nothing to book
-    signals : for each instrument what strategies see: (T_n,) arrays of its own bars
-    places : for each instrument the numbers of its bars on the market's clock
+    heads : what strategies have targets for: the plan's instruments, of which a root of futures is none of the market's
+    signals : for each head what strategies see: (T_n,) arrays of its own bars
+    places : for each head the numbers of its bars on the market's clock
+    holding : for each head (T,) the row of the market that is held after each close
+    roots : contract -> the root that it belongs to
+    purse : the currencies that it is reckoned in
+    events : everything that happens to the account by itself; None where nothing does
+    fx : rates of the currencies, where there are several
+    series : values that sizes are reckoned from, by id
     warnings : what a reader has to know
     """
 
     market: Market
     actions: pl.DataFrame
+    heads: tuple[Instrument, ...]
     signals: tuple[Mapping[str, npt.NDArray[Any]], ...]
     places: tuple[npt.NDArray[np.intp], ...]
+    holding: tuple[npt.NDArray[np.intp], ...]
+    purse: Purse
+    roots: Mapping[str, str] = field(default_factory=dict)
+    events: EventTable | None = None
+    fx: DatedRates | None = None
+    series: Mapping[str, KnownSeries] = field(default_factory=dict)
     warnings: tuple[str, ...] = field(default=())
 
     @property
@@ -63,18 +83,24 @@ class BacktestData:
     @property
     def data_hash(self) -> str:
         """SHA-256 of everything that the run reads."""
-        if self.actions.is_empty():
-            return self.market.data_hash
-        plain = self.actions.select(pl.all().cast(pl.String)).to_dicts()
-        return digest([self.market.data_hash, plain])
+        read = [canonical(self.events)] if self.events is not None else []
+        read += [[name, one.plain] for name, one in sorted(self.series.items())]
+        return digest([self.market.data_hash, *read]) if read else self.market.data_hash
 
     def spread(self, targets: list[Array]) -> Array:
-        """(N, T) targets on the market's clock out of each instrument's own; between its bars the last one stands."""
+        """(heads, T) targets on the market's clock out of each head's own; between its bars the last one stands."""
         out = np.zeros((len(targets), self.market.bars))
         for row, (values, places) in enumerate(zip(targets, self.places, strict=True)):
             newest = np.searchsorted(places, np.arange(self.market.bars), side="right") - 1
             known = newest >= 0
             out[row, known] = values[newest[known]]
+        return out
+
+    def held(self, targets: Array) -> Array:
+        """(N, T) targets of what the market holds, out of (heads, T): a root's stands at the contract of the moment."""
+        out = np.zeros((len(self.instruments), self.market.bars))
+        for values, rows in zip(targets, self.holding, strict=True):
+            out[rows, np.arange(self.market.bars)] = values
         return out
 
     def wide(self) -> dict[str, Any]:
@@ -85,7 +111,7 @@ class BacktestData:
             out[name] = np.full(shape, np.nan)
             for row, (arrays, places) in enumerate(zip(self.signals, self.places, strict=True)):
                 out[name][row, places] = arrays[name]
-        return out | {"instruments": [one.id for one in self.instruments]}
+        return out | {"instruments": [one.id for one in self.heads]}
 
 
 def backtest_data(workspace: Workspace, plan: BacktestPlan, *, until: datetime | None, progress: Progress) -> BacktestData:
@@ -102,9 +128,18 @@ def backtest_data(workspace: Workspace, plan: BacktestPlan, *, until: datetime |
     """
     part, warnings = plan.data, []
     frames, instruments, actions = {}, {}, []
+    series: dict[str, Rolled] = {}
     for done, name in enumerate(part.instruments):
         progress(_STAGE, done, len(part.instruments))
-        described = load_instrument(workspace.ledger, name)
+        contracts = () if plan.futures is None else contracts_of(workspace, name, part.table, plan.futures)
+        if plan.futures is not None and contracts:
+            series[name] = found = rolled(workspace, name, contracts, plan.futures, plan.instruments.get(name), table=part.table,
+                                          dataset=part.dataset, first=part.first, last=part.last, until=until)  # fmt: skip
+            for one, frame in zip(found.instruments, found.frames, strict=True):
+                frames[one.id], instruments[one.id] = frame.with_columns(pl.col(PRICES).round(PRICE_PLACES)), one
+            warnings.append(found.words)
+            continue
+        described = _as_planned(load_instrument(workspace.ledger, name), plan.instruments.get(name))
         if not (described.tradable or described.notional):
             raise InvalidInput(f"expected instruments that can be held, found {name}, which is only watched")
         frames[name] = _bars(workspace, described, part, until)
@@ -116,9 +151,71 @@ def backtest_data(workspace: Workspace, plan: BacktestPlan, *, until: datetime |
         warnings += said
     progress(_STAGE, len(part.instruments), len(part.instruments))
     market = _market(frames, instruments, part.table)
-    booked = pl.concat(actions)
-    signals, places = zip(*(_signals(market, row, booked, part) for row in range(len(instruments))), strict=True)
-    return BacktestData(market, booked, tuple(signals), tuple(places), tuple(warnings))
+    booked = pl.concat([ACTIONS.empty(), *actions])
+    rows = {one.id: row for row, one in enumerate(market.instruments)}
+    heads, signals, places, holding = [], [], [], []
+    for name in part.instruments:
+        root = series.get(name)
+        if root is None:
+            own, place = _signals(market, rows[name], booked, part)
+            held = np.full(market.bars, rows[name], dtype=np.intp)
+        else:
+            own, place = _rolled_signals(market, root.series, part)
+            held = root.holding(rows, market.ts)
+        heads.append(market.instruments[rows[name]] if root is None else root.head)
+        signals.append(own)
+        places.append(place)
+        holding.append(held)
+    if plan.fills.finer is not None:
+        market = replace(market, finer=_finer(workspace, plan, market, until), _cache={})
+    happens = happenings(workspace, plan, market, booked, tuple(series.values()), until=until)
+    names = () if plan.sizing is None else plan.sizing.series
+    return BacktestData(
+        market=market,
+        actions=booked,
+        heads=tuple(heads),
+        signals=tuple(signals),
+        places=tuple(places),
+        holding=tuple(holding),
+        roots={one.id: name for name, root in series.items() for one in root.instruments},
+        purse=purse_of(plan, market.instruments),
+        events=happens.events,
+        fx=happens.fx,
+        series={name: KnownSeries(series_of(workspace, name, until=until)) for name in names},
+        warnings=(*warnings, *happens.warnings),
+    )
+
+
+def _as_planned(instrument: Instrument, part: InstrumentPart | None) -> Instrument:
+    """The instrument with the tick, lot and multiplier that the plan gives it."""
+    return instrument if part is None else replace(instrument, **part.terms)
+
+
+def _finer(workspace: Workspace, plan: BacktestPlan, market: Market, until: datetime | None) -> Market:
+    """The bars inside those of the run, as far as they lie in one each.
+
+    Raises
+    ------
+    MissingData : an instrument has none inside the run
+    """
+    table = plan.fills.finer
+    assert table is not None
+    interval = table_of(table).interval
+    assert interval is not None
+    length = int(interval[:-1]) * _MICROS[interval[-1]]
+    first, last = int(market.open_ts[0]), int(market.ts[-1])
+    days = [np.datetime64(moment, "us").astype("datetime64[D]").item() for moment in (first, last)]
+    frames = {}
+    for one in market.instruments:
+        rows = workspace.store.read(one.id, table=table, dataset=plan.data.dataset, as_of=until, first=days[0], last=days[1])
+        ends = rows["ts"].dt.epoch("us").to_numpy()
+        bar = np.minimum(np.searchsorted(market.ts, ends, side="left"), market.bars - 1)
+        inside = (ends <= market.ts[bar]) & (ends - length >= market.open_ts[bar])
+        if not inside.any():
+            raise MissingData(f"expected bars of {one.id} ({table}) inside those of the run, found none; import them, or leave "
+                              "fills.intrabar at worst")  # fmt: skip
+        frames[one.id] = rows.filter(pl.Series(inside)).with_columns(pl.col(PRICES).round(PRICE_PLACES))
+    return Market.of(frames, list(market.instruments), bar_length_us=length)
 
 
 def _bars(workspace: Workspace, instrument: Instrument, part: DataPart, until: datetime | None) -> pl.DataFrame:
@@ -179,15 +276,31 @@ def _signals(
     """The arrays that strategies see of one instrument, and the numbers of its bars on the clock."""
     places = np.flatnonzero(np.isfinite(market.close[row]))
     ts = market.ts[places]
-    ahead = np.append(market.open_ts[places[1:]], np.iinfo(np.int64).max)
-    delay = int(DECISION_DELAY.total_seconds() * 1e6) if part.table == DAILY else 0
-    decided = np.where(ts + delay < ahead, ts + delay, ts)
+    decided = _decided(market, places, part)
     shares = _shares(market.instruments[row].id, actions, ts) if part.signals == "split" else np.ones(ts.size)
     opened = np.where(market.trusted_open[row], market.open[row], np.nan)[places]
     prices = {name: getattr(market, name)[row, places] * shares for name in ("high", "low", "close")}
     volume = market.volume[row, places] / shares
     return {"ts": ts, "open_ts": market.open_ts[places], "decided_ts": decided, "open": opened * shares, **prices,
             "volume": volume}, places  # fmt: skip
+
+
+def _decided(market: Market, places: npt.NDArray[np.intp], part: DataPart) -> npt.NDArray[np.int64]:
+    """When decisions about these bars are made; see the module."""
+    ts = market.ts[places]
+    ahead = np.append(market.open_ts[places[1:]], np.iinfo(np.int64).max)
+    delay = int(DECISION_DELAY.total_seconds() * 1e6) if part.table == DAILY else 0
+    return np.where(ts + delay < ahead, ts + delay, ts)
+
+
+def _rolled_signals(
+    market: Market, series: pl.DataFrame, part: DataPart
+) -> tuple[dict[str, npt.NDArray[Any]], npt.NDArray[np.intp]]:
+    """The arrays that strategies see of a root of futures."""
+    ts = series["ts"].dt.epoch("us").to_numpy()
+    places = np.searchsorted(market.ts, ts)
+    seen = {name: series[name].to_numpy().astype(np.float64) for name in (*PRICES, "volume")}
+    return {"ts": ts, "open_ts": market.open_ts[places], "decided_ts": _decided(market, places, part)} | seen, places
 
 
 def _shares(instrument: str, actions: pl.DataFrame, ts: npt.NDArray[np.int64]) -> Array:

@@ -13,6 +13,7 @@ levels of the first entry (a trailing stop begins anew).
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -29,6 +30,7 @@ from fieldcast.simulation.simulator import Simulator
 from fieldcast.trading import Side, exact_product, price_from_bar, ratio_down, to_lots, to_tick
 from fieldcast.trading.order_kinds import Bracket, OrderKind, Ticket
 from fieldcast.workflows.backtest_settings import ExitsPart
+from fieldcast.workflows.backtest_sizing import Sizer
 
 Array = npt.NDArray[np.float64]
 _PLACES = 8
@@ -44,13 +46,20 @@ class Levels:
 
 
 def play_with_exits(
-    market: Market, targets: Array, settings: VenueSettings, exits: ExitsPart, *, events: EventTable | None = None
+    market: Market,
+    targets: Array,
+    settings: VenueSettings,
+    exits: ExitsPart,
+    *,
+    events: EventTable | None = None,
+    sizer: Sizer | None = None,
 ) -> SimulationResult:
     """Hold the targets, each entry with its exits.
 
     Parameters
     ----------
     targets : (N, T) weights of equity
+    sizer : how large a position may be; None = what its weight is worth
 
     Raises
     ------
@@ -60,15 +69,28 @@ def play_with_exits(
     if exits.stop is not None and exits.trailing is not None:
         raise ConfigError("expected a stop or a trailing stop, found both; a trailing stop begins where a stop would stand")
     simulator = Simulator(market, settings, events=events)
-    held = [_Held(simulator, row, one, exits) for row, one in enumerate(market.instruments)]
-    wanted: dict[int, list[tuple[int, float]]] = {}
+    held = [_Held(simulator, row, one, exits, sizer) for row, one in enumerate(market.instruments)]
+    wanted: dict[int, dict[int, float]] = {}
     for row in range(len(held)):
         for bar, target in _changes(market, targets, row):
-            wanted.setdefault(bar, []).append((row, target))
-    for bar in sorted(wanted):
-        simulator.advance(bar - simulator.t)
-        for row, target in wanted[bar]:
-            held[row].aim(Decimal(repr(round(target, _PLACES))), price_from_bar(float(market.close[row, bar])))
+            wanted.setdefault(bar, {})[row] = target
+    waiting: dict[int, float] = {}      # targets whose size could not be reckoned yet: asked again at each bar
+    changes = sorted(wanted)
+    bar = changes[0] if changes else market.bars
+    while bar < market.bars:
+        due = {**waiting, **wanted.get(bar, {})}
+        if due:
+            simulator.advance(bar - simulator.t)
+        for row, target in sorted(due.items()):
+            if not np.isfinite(market.close[row, bar]):
+                continue
+            exact = Decimal(repr(round(target, _PLACES)))
+            known = held[row].aim(exact, price_from_bar(float(market.close[row, bar])))
+            waiting.pop(row, None)
+            if not known:
+                waiting[row] = target
+        ahead = bisect_right(changes, bar)
+        bar = bar + 1 if waiting else changes[ahead] if ahead < len(changes) else market.bars
     simulator.advance(market.bars - 1 - simulator.t)
     return simulator.result()
 
@@ -91,27 +113,38 @@ def _changes(market: Market, targets: Array, row: int) -> list[tuple[int, float]
 class _Held:
     """One instrument's position with its exits."""
 
-    def __init__(self, simulator: Simulator, row: int, instrument: Instrument, exits: ExitsPart) -> None:
-        self.simulator, self.row, self.instrument, self.exits = simulator, row, instrument, exits
+    def __init__(
+        self, simulator: Simulator, row: int, instrument: Instrument, exits: ExitsPart, sizer: Sizer | None = None
+    ) -> None:
+        self.simulator, self.row, self.instrument, self.exits, self.sizer = simulator, row, instrument, exits, sizer
         self.levels: Levels | None = None
         self.orders: tuple[int, ...] = ()
 
-    def aim(self, weight: Decimal, close: Decimal) -> None:
-        """Order what is missing to `weight` of the equity; `close` is the last one."""
+    def aim(self, weight: Decimal, close: Decimal) -> bool:
+        """Order what is missing to `weight` of the equity; `close` is the last one. False where no size is known yet."""
         one, simulator = self.instrument, self.simulator
-        value = exact_product(simulator.account().equity, abs(weight))
-        lots = to_lots(ratio_down(max(value, Decimal(0)), exact_product(close, one.multiplier)), one.lot)
+        nav, tag = simulator.equity_in(one.currency), ""
+        if self.sizer is not None and weight:
+            sized = self.sizer.size(one, self.row, simulator.t, nav=nav, price=close, most=abs(weight))
+            if sized is None:
+                return False
+            lots, tag = sized.quantity, sized.reasons[0].meaning
+        else:
+            value = exact_product(max(nav, Decimal(0)), abs(weight))
+            lots = to_lots(ratio_down(value, exact_product(close, one.multiplier)), one.lot)
         wanted = lots if weight > 0 else -lots
         held = simulator.position(one.id)
         change = wanted - held
         if change == 0:
-            return
+            return True
         for number in (*self.orders, *self._working()):
             simulator.cancel(number)
         self.orders = ()
-        ticket = Ticket(one.id, Side.BUY if change > 0 else Side.SELL, abs(change))
+        ticket = Ticket(one.id, Side.BUY if change > 0 else Side.SELL, abs(change), tag=tag)
         if wanted == 0:
             self.levels = None
+            self.orders = (simulator.submit(ticket),)
+        elif not self.exits.any:
             self.orders = (simulator.submit(ticket),)
         elif wanted * held <= 0 or self.levels is None:
             self.levels = self._levels(close, long=wanted > 0)
@@ -121,6 +154,7 @@ class _Held:
             self.orders = tuple(range(first, first + 1 + len(bracket.children())))
         else:
             self.orders = (simulator.submit(ticket), *self._exits(abs(wanted), long=wanted > 0))
+        return True
 
     def _working(self) -> tuple[int, ...]:
         """Orders of this instrument that may still act, a fill that an exit is waiting for among them."""

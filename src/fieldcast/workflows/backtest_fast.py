@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from fieldcast.ground import ConfigError
 from fieldcast.market import DAILY, sessions_per_year, table_of
+from fieldcast.simulation.event_table import EventKind
 from fieldcast.simulation.fast import FastSettings, Size, Tape
 from fieldcast.simulation.market import Market
 from fieldcast.simulation.report import DailyReturns, daily_returns, days_per_year
@@ -32,9 +34,22 @@ def fast_settings(plan: BacktestPlan, data: BacktestData) -> tuple[FastSettings,
     ------
     ConfigError : something that the fast engine does not play; it is named
     """
+    if len(data.purse.currencies) > 1 or len(data.purse.cash) > 1:
+        raise ConfigError(
+            f"expected one currency in a sweep or a walk, found {', '.join(data.purse.currencies)}; fieldcast backtest plays "
+            "several"
+        )
+    if data.roots:
+        raise ConfigError("expected instruments as they are stored in a sweep or a walk, found roots of futures; use backtest")
+    if plan.sizing is not None:
+        raise ConfigError("expected no [sizing] in a sweep or a walk, found some: the fast engine knows weights; use backtest")
     left_out = []
     if data.actions.height:
         left_out.append("prices are carried through splits, and dividends left out: the fast engine books no corporate actions")
+    kinds = set() if data.events is None else {EventKind(kind) for kind in data.events.kind}
+    paid = [kind.name.lower() for kind in sorted(kinds) if kind in (EventKind.BORROW, EventKind.INTEREST, EventKind.FUNDING)]
+    if paid:
+        left_out.append(f"{', '.join(paid)} left out: the fast engine pays none; a run that counts is played by backtest")
     made = FastSettings(
         venue=venue_settings(plan, data),
         size=Size("weight", Decimal(str(plan.account.weight))),
@@ -78,6 +93,13 @@ def summed_returns(curves: Mapping[str, tuple[npt.NDArray[np.int64], Array]], da
     curves : instrument -> (T_n,) stamps and equity at each
     cash : paid into each of them
     """
+    curve, start = summed_curve(curves, cash)
+    year = days_per_year(frozenset(one.calendar for one in data.instruments))
+    return daily_returns(curve, start=start, days_per_year=year)
+
+
+def summed_curve(curves: Mapping[str, tuple[npt.NDArray[np.int64], Array]], cash: float) -> tuple[pl.DataFrame, float]:
+    """ts and equity of several accounts taken together, and what was paid into them; parameters as in `summed_returns`."""
     whole: pl.DataFrame | None = None
     for place, (ts, equity) in enumerate(curves.values()):
         part = pl.DataFrame({"ts": pl.Series(ts).cast(pl.Datetime("us", "UTC")), f"e{place}": equity})
@@ -85,9 +107,7 @@ def summed_returns(curves: Mapping[str, tuple[npt.NDArray[np.int64], Array]], da
     assert whole is not None
     names = [name for name in whole.columns if name != "ts"]
     held = whole.sort("ts").with_columns(pl.col(names).forward_fill().fill_null(cash))
-    curve = held.select("ts", equity=pl.sum_horizontal(names))
-    year = days_per_year(frozenset(one.calendar for one in data.instruments))
-    return daily_returns(curve, start=cash * len(names), days_per_year=year)
+    return held.select("ts", equity=pl.sum_horizontal(names)), cash * len(names)
 
 
 def _share(value: float | None) -> Decimal | None:

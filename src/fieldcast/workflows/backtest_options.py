@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -29,9 +30,11 @@ def backtest_plan(
     dataset: str | None = None,
     first: date | None = None,
     last: date | None = None,
-    cash: Number = "100000",
+    cash: Number | Mapping[str, Number] = "100000",
+    currency: str | None = None,
     weight: float = 1.0,
     margin: str = "none",
+    borrow: Number | None = None,
     costs: str | None = None,
     half_spread_bps: Number = 1,
     slippage_bps: Number = 1,
@@ -41,6 +44,9 @@ def backtest_plan(
     rebalance: str = "on_change",
     shortfall: str = "cut",
     volume_share: float | None = None,
+    intrabar: str | None = None,
+    finer: str | None = None,
+    latency: Number = 0,
     stop: float | None = None,
     target: float | None = None,
     trailing: float | None = None,
@@ -53,20 +59,20 @@ def backtest_plan(
     ----------
     strategies : `NAME` or `NAME:key=value,…` of the catalogue, or `FILE.py:key=value,…`; several run beside each other, or vote
         where `combine` says how
+    cash : an amount, amounts by currency, or such as `EUR=60000,USD=10000`
+    borrow : rate a year of shares sold short, or the id of a series
     costs : preset of a venue's fees; none = `commission_bps` (0.5)
+    finer : table of bars inside those played, which then say what happened first inside one
     others : as in `workflows.backtest_settings`
 
     Raises
     ------
     ConfigError : a value is not what it may be, by name; or a plan's file and options were both given
     """
-    given = {
-        "combine": combine, "first": first, "last": last, "costs": costs, "volume_share": volume_share, "stop": stop,
-        "target": target, "trailing": trailing, "benchmark": benchmark, "instruments": instruments, "strategies": strategies,
-        "dataset": dataset, "commission_bps": commission_bps,
-    }  # fmt: skip
+    given = {name: value for name, value in locals().items() if name != "plan"}
     if plan is not None:
-        beside = [name for name, value in given.items() if value]
+        usual = {name: one.default for name, one in inspect.signature(backtest_plan).parameters.items()}
+        beside = [name for name, value in given.items() if value != usual[name] and value not in (None, [], ())]
         if beside:
             raise ConfigError(f"expected a plan's file or options, found both: {', '.join(beside)}; write them into the file")
         return load_backtest_plan(plan)
@@ -81,14 +87,23 @@ def backtest_plan(
         "family": family,
         "data": {"instruments": names, "table": table, "dataset": dataset, "first": first, "last": last},
         "strategies": [strategy_part(text) for text in texts],
-        "account": {"cash": _decimal("cash", cash), "weight": weight, "margin": margin},
+        "account": {"cash": _cash(cash), "currency": currency, "weight": weight, "margin": margin},
         "costs": {
             "half_spread_bps": _decimal("half_spread_bps", half_spread_bps),
             "slippage_bps": _decimal("slippage_bps", slippage_bps),
             "impact_bps": _decimal("impact_bps", impact_bps),
         }
         | fees,
-        "fills": {"convention": fill, "rebalance": rebalance, "shortfall": shortfall, "volume_share": volume_share},
+        "fills": {
+            "convention": fill,
+            "rebalance": rebalance,
+            "shortfall": shortfall,
+            "volume_share": volume_share,
+            "intrabar": intrabar or ("worst" if finer is None else "finer"),
+            "finer": finer,
+            "latency": _decimal("latency", latency),
+        },
+        "financing": {} if borrow is None else {"borrow": _rate(borrow)},
         "exits": {"stop": stop, "target": target, "trailing": trailing},
         "benchmark": benchmark,
     }
@@ -169,6 +184,26 @@ def _setting(text: str) -> Setting:
             break
         return value
     return text
+
+
+def _cash(value: Number | Mapping[str, Number]) -> Decimal | dict[str, Decimal]:
+    """An amount, or amounts by currency."""
+    if isinstance(value, str) and "=" in value:
+        pairs = [part.partition("=")[::2] for part in value.split(",")]
+        if len(dict(pairs)) != len(pairs) or not all(name.strip() and amount.strip() for name, amount in pairs):
+            raise ConfigError(f"expected cash as an amount or as EUR=60000,USD=10000, each currency once, found {value!r}")
+        value = {name.strip(): amount for name, amount in pairs}
+    if isinstance(value, Mapping):
+        return {name: _decimal(f"cash in {name}", amount) for name, amount in value.items()}
+    return _decimal("cash", value)
+
+
+def _rate(value: Number) -> float | str:
+    """A rate as a number; anything else is the id of a series."""
+    try:
+        return float(value)
+    except ValueError:
+        return str(value)
 
 
 def _decimal(name: str, value: Number) -> Decimal:

@@ -6,35 +6,56 @@ reason; simulated data and fills at the close that was decided on are named at t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from fieldcast.ground import write_whole
 from fieldcast.simulation.report import BacktestReport
 from fieldcast.simulation.result import SimulationResult
 from fieldcast.workflows._backtest_sections import convention, sections_of
 from fieldcast.workflows._report_markup import Figures, Html, badge, day, join, number, percent, simulated_badge, tag
+from fieldcast.workflows.backtest_gate import RunGate
 
 
-def write_tear_sheet(result: SimulationResult, report: BacktestReport, path: Path | str) -> Path:
+def write_tear_sheet(
+    result: SimulationResult,
+    report: BacktestReport,
+    path: Path | str,
+    *,
+    gate: RunGate | None = None,
+    asked: Mapping[str, Any] | None = None,
+) -> Path:
     """Write the page; a reader sees the old file or the whole new one, never half of it.
+
+    Parameters
+    ----------
+    gate : what the economic gate said, where it was asked
+    asked : parts of the plan beside the venue's settings: rates, sizes, exits
 
     Raises
     ------
     OSError : the folder cannot be made or written
     """
-    return write_whole(Path(path), render_tear_sheet(result, report).encode())
+    return write_whole(Path(path), render_tear_sheet(result, report, gate=gate, asked=asked).encode())
 
 
-def render_tear_sheet(result: SimulationResult, report: BacktestReport) -> str:
-    """The whole page as text."""
+def render_tear_sheet(
+    result: SimulationResult,
+    report: BacktestReport,
+    *,
+    gate: RunGate | None = None,
+    asked: Mapping[str, Any] | None = None,
+) -> str:
+    """The whole page as text; parameters as in `write_tear_sheet`."""
     from plotly.offline import get_plotlyjs
 
     figures = Figures()
     sections = [
         (name, title, tag("section", tag("h2", title), tag("p", intro, class_="intro") if intro else None, body, id=name))
-        for name, title, intro, body in sections_of(result, report, figures)
+        for name, title, intro, body in sections_of(result, report, figures, gate, asked or {})
     ]
     span = f"{day(report.start)} to {day(report.end)}"
     return Template(_template("page.html")).substitute(

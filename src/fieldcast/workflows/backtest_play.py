@@ -11,8 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fieldcast.ground import ConfigError, Reason
-from fieldcast.simulation.event_table import EventTable
-from fieldcast.simulation.events import events_of
 from fieldcast.simulation.result import SimulationResult
 from fieldcast.simulation.settings import Margin, VenueSettings
 from fieldcast.simulation.targets_run import run_targets
@@ -20,7 +18,9 @@ from fieldcast.strategy import UserStrategy
 from fieldcast.trading import CostModel
 from fieldcast.trading.costs import fee_schedule
 from fieldcast.workflows.backtest_data import BacktestData
+from fieldcast.workflows.backtest_events import shorts_allowed
 from fieldcast.workflows.backtest_settings import BacktestPlan
+from fieldcast.workflows.backtest_sizing import Sizer
 
 Array = npt.NDArray[np.float64]
 REGULATION_T = Margin(Decimal("0.5"), Decimal("0.25"))
@@ -33,25 +33,39 @@ def venue_settings(plan: BacktestPlan, data: BacktestData) -> VenueSettings:
     Raises
     ------
     MissingData : no fees are known by the preset's name
-    ConfigError : a weight above 1 in an account that borrows nothing, or instruments of several currencies
+    ConfigError : a weight above 1 in an account that borrows nothing
     """
-    account, fills = plan.account, plan.fills
-    margined = account.margin == "reg_t"
-    if account.weight > 1 and not margined:
+    account, fills, purse = plan.account, plan.fills, data.purse
+    parts = {one.id: plan.instruments.get(data.roots.get(one.id, one.id)) for one in data.instruments}
+    margins = {name: part.margin.terms() for name, part in parts.items() if part is not None and part.margin is not None}
+    margin = account_margin(plan)
+    if account.weight > 1 and margin.initial == 1 and any(one.id not in margins for one in data.instruments):
         raise ConfigError(f"expected a weight of at most 1 without margin, found {account.weight}; use margin = reg_t")
-    found = sorted({one.currency for one in data.instruments} | ({account.currency} if account.currency else set()))
-    if len(found) > 1:
-        raise ConfigError(f"expected instruments and an account in one currency, found {', '.join(found)}; run one at a time")
     return VenueSettings(
-        cash={found[0]: account.cash},
+        cash=purse.cash,
+        base=purse.base,
         costs=cost_model(plan),
-        fill=fills.convention,      # type: ignore[arg-type]
-        intrabar=fills.intrabar,    # type: ignore[arg-type]
-        shortfall=fills.shortfall,  # type: ignore[arg-type]
+        fill=fills.convention,          # type: ignore[arg-type]
+        intrabar=fills.intrabar,        # type: ignore[arg-type]
+        shortfall=fills.shortfall,      # type: ignore[arg-type]
+        untrusted_open=fills.untrusted_open,    # type: ignore[arg-type]
+        limit_touch=fills.limit_touch,
         volume_share=None if fills.volume_share is None else Decimal(str(fills.volume_share)),
-        shorts=margined,
-        margin=REGULATION_T if margined else Margin(),
+        latency_us=int(fills.latency * 1_000_000),
+        shorts=shorts_allowed(plan),
+        margin=margin,
+        margins=margins,
+        pattern_day_trader=account.pdt,
+        pattern_equity=account.pdt_equity,
     )
+
+
+def account_margin(plan: BacktestPlan) -> Margin:
+    """What positions need that have no margin of their own."""
+    margin = plan.account.margin
+    if isinstance(margin, str):
+        return REGULATION_T if margin == "reg_t" else Margin()
+    return margin.terms()
 
 
 def cost_model(plan: BacktestPlan) -> CostModel:
@@ -67,29 +81,36 @@ def cost_model(plan: BacktestPlan) -> CostModel:
     )
 
 
-def events_for(data: BacktestData) -> EventTable | None:
-    """Splits and dividends of the run; None where there are none."""
-    return events_of(data.market, actions=data.actions) if data.actions.height else None
-
-
 def play_targets(data: BacktestData, plan: BacktestPlan, targets: Array) -> SimulationResult:
     """Hold the targets, shared out among the instruments.
 
     Parameters
     ----------
-    targets : (N, T), 1 = the instrument's whole share of the account
+    targets : (heads, T), 1 = the instrument's whole share of the account
 
     Raises
     ------
     StrategyError : a target that is not finite
     """
-    share = plan.account.weight / len(data.instruments)
-    settings, events, rebalance = venue_settings(plan, data), events_for(data), plan.fills.rebalance
-    if plan.exits.any:
+    wanted = data.held(targets * (plan.account.weight / len(data.heads)))
+    settings, events, rebalance = venue_settings(plan, data), data.events, plan.fills.rebalance
+    if plan.exits.any or plan.sizing is not None:
         from fieldcast.workflows.backtest_exits import play_with_exits
 
-        return marked(play_with_exits(data.market, targets * share, settings, plan.exits, events=events), data)
-    return marked(run_targets(targets * share, data.market, settings, rebalance=rebalance, events=events), data)
+        sizer = _sizer(plan, data)
+        found = play_with_exits(data.market, wanted, settings, plan.exits, events=events, sizer=sizer)
+        words = () if sizer is None or not sizer.bound else (sizer.words,)
+        return marked(replace(found, warnings=(*found.warnings, *words)), data)
+    return marked(run_targets(wanted, data.market, settings, rebalance=rebalance, events=events), data)
+
+
+def _sizer(plan: BacktestPlan, data: BacktestData) -> Sizer | None:
+    if plan.sizing is None:
+        return None
+    from fieldcast.workflows.backtest_fast import bars_per_year
+
+    stop = plan.exits.stop or plan.exits.trailing
+    return Sizer.of(plan.sizing, data, stop=stop, target=plan.exits.target, year=bars_per_year(plan, data))
 
 
 def play_events(data: BacktestData, plan: BacktestPlan, code: UserStrategy) -> SimulationResult:
@@ -101,9 +122,11 @@ def play_events(data: BacktestData, plan: BacktestPlan, code: UserStrategy) -> S
     """
     from fieldcast.simulation.events_run import run_events
 
-    if plan.exits.any:
-        raise ConfigError(f"expected no exits in a plan with {code.path.name}, which places its own orders, found some")
-    return marked(run_events(code.make(), data.market, venue_settings(plan, data), events=events_for(data)), data)
+    if plan.exits.any or plan.sizing is not None:
+        raise ConfigError(
+            f"expected no exits and no sizing in a plan with {code.path.name}, which places its own orders, found some"
+        )
+    return marked(run_events(code.make(), data.market, venue_settings(plan, data), events=data.events), data)
 
 
 def marked(result: Any, data: BacktestData) -> SimulationResult:

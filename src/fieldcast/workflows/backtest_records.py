@@ -70,13 +70,17 @@ def read_record(workspace: Workspace, run: StoredRun) -> TradingRecord:
 
     Raises
     ------
-    MissingData : the run has none: it was in several currencies, or its folder is not whole
+    MissingData : the run has none: it was in several currencies, held contracts that rolled or expired, or its folder is not
+        whole
     """
     tables = {}
     for part in (*RECORD, "bars"):
         file = run.folder / "record" / f"{part}.parquet"
         if not file.is_file():
-            raise MissingData(f"expected the exact tables of run {run.id} in {file.parent}, found no {part}; run it again")
+            raise MissingData(
+                f"expected the exact tables of run {run.id} in {file.parent}, found no {part}: runs in several currencies, and "
+                "of contracts that rolled or expired, have none; run any other again"
+            )
         tables[part] = pl.read_parquet(file)
     grouped = tables.pop("bars").group_by("instrument", maintain_order=True)
     bars = {str(name): table.drop("instrument") for (name,), table in grouped}
@@ -107,7 +111,7 @@ def save_run(
     ----------
     about : plain values for run.json
     report : writes the tear sheet to the path that it is given
-    record : exact tables by which runs are compared, with the bars; None where the run is in several currencies
+    record : exact tables by which runs are compared, with the bars; None where the run can have none
 
     Raises
     ------

@@ -16,7 +16,8 @@ cash = 10000
 half_spread_bps = 1
 commission_bps = 0.5
 
-Every other table and key has the default that its class below states. With `[combine]` the strategies vote and run as one;
+Every other table and key has the default that its class below states; money stands in `backtest_money`, sizes in
+`backtest_sizing`, rolls of futures in `backtest_futures`. With `[combine]` the strategies vote and run as one;
 without it each runs by itself, beside the others.
 """
 
@@ -27,33 +28,32 @@ import tomllib
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from fieldcast.ground import ConfigError, InvalidInput, MissingData, digest
 from fieldcast.market import DAILY, table_of
+from fieldcast.market.tables import INTERVALS
 from fieldcast.strategy import CATALOGUE, Combination, strategy
+from fieldcast.workflows.backtest_futures import FuturesPart
+from fieldcast.workflows.backtest_money import (
+    Amount,
+    AtLeastNone,
+    Currency,
+    FinancingPart,
+    FxPart,
+    InstrumentPart,
+    MarginPart,
+    Part,
+    Positive,
+)
+from fieldcast.workflows.backtest_sizing import SizingPart
 
 Setting = bool | int | float | str
 Share = float
-
-
-def _one_spelling(value: Decimal) -> Decimal:
-    """1.0, 1.00 and 1 are one amount, so they name one run."""
-    short = value.normalize()
-    exponent = short.as_tuple().exponent
-    return short.quantize(Decimal(1)) if isinstance(exponent, int) and exponent > 0 else short
-
-
-Amount = Annotated[Decimal, AfterValidator(_one_spelling)]
 FAMILY = "backtests"
-
-
-class Part(BaseModel):
-    """A table of the file: frozen, and a key that it does not know is refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+MARGINS = ("none", "reg_t")
 
 
 class DataPart(Part):
@@ -165,16 +165,40 @@ class AccountPart(Part):
 
     Parameters
     ----------
-    cash : paid in at the start, in the account's currency
-    currency : none = that of the instruments, where they share one
+    cash : paid in at the start, in the account's currency; or amounts by currency, such as { EUR = 60000, USD = 10000 }
+    currency : that equity is reckoned in; none = that of the instruments, where they share one, or that of the cash
     weight : share of equity that a target of 1 is worth, over all instruments; above 1 needs margin
-    margin : none = cash account (no shorts, no debt); `reg_t` = Regulation T
+    margin : `none` = cash account (no shorts, no debt); `reg_t` = Regulation T; or shares of one's own, such as
+        { initial = 0.3, maintenance = 0.2 }; one instrument's own stands in `instruments`
+    shorts : positions below zero are allowed; none = where there is margin, of the account or of an instrument
+    pdt : the pattern day trader rule: no position is opened after three day trades in five sessions below `pdt_equity`
     """
 
-    cash: Amount = Field(default=Decimal(100_000), gt=0)
-    currency: str | None = Field(default=None, pattern=r"^[A-Z]{3,5}$")
+    cash: Positive | dict[Currency, AtLeastNone] = Decimal(100_000)
+    currency: Currency | None = None
     weight: Share = Field(default=1.0, gt=0, le=4)
-    margin: Literal["none", "reg_t"] = "none"
+    margin: Literal["none", "reg_t"] | MarginPart = "none"
+    shorts: bool | None = None
+    pdt: bool = False
+    pdt_equity: AtLeastNone = Decimal(25_000)
+
+    @field_validator("cash", "margin", mode="before")
+    @classmethod
+    def _one_of_the_forms(cls, value: Any, found: ValidationInfo) -> Any:
+        words = {"cash": ("an amount", "{ EUR = 60000, USD = 10000 }"), "margin": ("none or reg_t", "{ initial = 0.3 }")}
+        if isinstance(value, list | bool) or (found.field_name == "margin" and isinstance(value, str) and value not in MARGINS):
+            one, table = words[str(found.field_name)]
+            raise ValueError(f"expected {one}, or a table such as {table}, found {value!r}")
+        return value
+
+    @model_validator(mode="after")
+    def _some_cash(self) -> AccountPart:
+        if isinstance(self.cash, dict):
+            if not any(self.cash.values()):
+                raise ValueError("cash: expected an amount above 0 in at least one currency, found none")
+            if len(self.cash) > 1 and self.currency is None:
+                raise ValueError(f"currency: expected the one that equity is reckoned in beside cash in {', '.join(self.cash)}")
+        return self
 
 
 class CostsPart(Part):
@@ -206,15 +230,36 @@ class FillsPart(Part):
     convention : `next_open`; `same_close` trades at a price that the decision was made on, and every result says so
     rebalance : `on_change` of the target, or back to the target's weight after `every_bar`
     shortfall : an order that the account cannot pay for is rejected, or cut to what it can
-    intrabar : which comes first where stop and target lie in one bar
+    intrabar : which comes first where stop and target lie in one bar: the `worst`; what the path open, high, low, close meets
+        (`ohlc`, the low first where the bar rose); or what the bars of the table `finer` say
+    finer : table of bars inside those of `data.table`, such as bars/1h
+    latency : seconds from an order to its being at the venue; one that misses an open waits for the next
+    limit_touch : a limit fills where the price touches it; else it has to trade through
+    untrusted_open : what becomes of an order at an open that is missing or no real print
     volume_share : most of a bar's volume that an order may be; none = no limit
     """
 
     convention: Literal["next_open", "same_close"] = "next_open"
     rebalance: Literal["on_change", "every_bar"] = "on_change"
     shortfall: Literal["reject", "cut"] = "cut"
-    intrabar: Literal["worst", "ohlc"] = "worst"
+    intrabar: Literal["worst", "ohlc", "finer"] = "worst"
+    finer: str | None = None
+    latency: Amount = Field(default=Decimal(0), ge=0, le=7 * 86_400)
+    limit_touch: bool = False
+    untrusted_open: Literal["wait", "reject"] = "wait"
     volume_share: Share | None = Field(default=None, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> FillsPart:
+        if (self.intrabar == "finer") != (self.finer is not None):
+            raise ValueError("expected intrabar = finer and the table finer (such as bars/1h) together, found one of the two")
+        if self.finer is not None and table_of(self.finer).kind != "bars":
+            raise ValueError(f"finer: expected a table of bars such as bars/1h, found {self.finer}")
+        if self.latency and self.convention == "same_close":
+            raise ValueError(f"latency: expected none with same_close, found {self.latency}: an order cannot be late and at once")
+        if self.latency * 1_000_000 % 1:
+            raise ValueError(f"latency: expected seconds with at most 6 decimals, found {self.latency}")
+        return self
 
 
 class ExitsPart(Part):
@@ -249,6 +294,9 @@ class BacktestPlan(Part):
     ----------
     family : its runs are trials of this family
     benchmark : id of an instrument to be compared with; none = the run's own instruments, bought and held
+    futures : when roots of futures among `data.instruments` roll; none = every instrument is played as it is stored
+    sizing : how large a position is; none = the target's share of the account
+    instruments : what is special to one of `data.instruments`, by id
     """
 
     family: str = Field(default=FAMILY, min_length=1, max_length=100)
@@ -259,6 +307,11 @@ class BacktestPlan(Part):
     costs: CostsPart = CostsPart()
     fills: FillsPart = FillsPart()
     exits: ExitsPart = ExitsPart()
+    sizing: SizingPart | None = None
+    fx: FxPart = FxPart()
+    financing: FinancingPart = FinancingPart()
+    futures: FuturesPart | None = None
+    instruments: dict[str, InstrumentPart] = Field(default_factory=dict)
     projections: ProjectionsPart = ProjectionsPart()
     benchmark: str | None = None
 
@@ -268,6 +321,21 @@ class BacktestPlan(Part):
             raise ValueError("exits: expected rebalance on_change, found every_bar, which would buy back what an exit has sold")
         if self.exits.stop is not None and self.exits.trailing is not None:
             raise ValueError("exits: expected a stop or a trailing stop, found both")
+        return self
+
+    @model_validator(mode="after")
+    def _tables_fit(self) -> BacktestPlan:
+        strange = sorted(set(self.instruments) - set(self.data.instruments))
+        if strange:
+            raise ValueError(f"instruments: expected some of {', '.join(self.data.instruments)}, found {', '.join(strange)}")
+        if self.fills.finer is not None and not _finer(self.fills.finer, self.data.table):
+            raise ValueError(f"fills.finer: expected bars finer than {self.data.table}, found {self.fills.finer}")
+        if self.futures is not None and (self.sizing is not None or self.exits.any or self.fills.finer is not None):
+            raise ValueError("futures: expected no [exits], no [sizing] and no finer bars, found some: each is of one contract")
+        if self.sizing is not None:
+            if self.fills.rebalance == "every_bar":
+                raise ValueError("sizing: expected rebalance on_change, found every_bar: sizes follow changes of the target")
+            self.sizing.check(self.exits.stop or self.exits.trailing, self.exits.target)
         return self
 
     @model_validator(mode="after")
@@ -283,6 +351,20 @@ class BacktestPlan(Part):
             if self.combine.weights and len(self.combine.weights) != len(self.strategies):
                 raise ValueError(f"combine.weights: expected {len(self.strategies)}, found {len(self.combine.weights)}")
         return self
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """Ids of everything else that it reads: series of rates and sizes, pairs of currencies."""
+        rates = [self.financing.borrow, *self.financing.interest.values(), *(one.borrow for one in self.instruments.values())]
+        sized = () if self.sizing is None else self.sizing.series
+        return tuple(dict.fromkeys([*(rate for rate in rates if isinstance(rate, str)), *sized, *self.fx.pairs]))
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What it asks for beyond the venue's own settings, as far as it does: exits, sizes, rates, rolls; for a reader."""
+        names = ("exits", "sizing", "fx", "financing", "futures", "instruments")
+        plain = self.model_dump(mode="json", include=set(names), exclude_defaults=True)
+        return {name: plain[name] for name in names if plain.get(name)}
 
     def settings(self) -> dict[str, Any]:
         """The plan as plain values, strategies by what decides their targets; the hash is over this."""
@@ -300,6 +382,11 @@ class BacktestPlan(Part):
     def hash(self) -> str:
         """SHA-256 that names the run."""
         return digest(self.settings())
+
+
+def _finer(table: str, than: str) -> bool:
+    order = [f"bars/{interval}" for interval in INTERVALS]      # from the coarsest on
+    return order.index(table) > order.index(than)
 
 
 def load_backtest_plan(path: Path | str) -> BacktestPlan:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,16 @@ from fieldcast.simulation.report import BacktestReport, DailyReturns, backtest_r
 from fieldcast.simulation.result import SimulationResult
 from fieldcast.simulation.trading_record import TradingRecord
 from fieldcast.strategy import Projection, UserStrategy, load_strategy, refuse_look_ahead, strategy
+from fieldcast.trading import Side, price_from_bar
 from fieldcast.validation.sealed import LookedSpan
 from fieldcast.workflows.backtest_data import BacktestData, backtest_data
-from fieldcast.workflows.backtest_play import play_events, play_targets, with_refusals
+from fieldcast.workflows.backtest_events import held_in
+from fieldcast.workflows.backtest_futures import contracts_of
+from fieldcast.workflows.backtest_gate import EXIT_CODES, RunGate, file_verdict, judge_run, market_of
+from fieldcast.workflows.backtest_money import FinancingPart
+from fieldcast.workflows.backtest_play import cost_model, play_events, play_targets, with_refusals
 from fieldcast.workflows.backtest_records import REPORT, record_tables, run_id, save_run
-from fieldcast.workflows.backtest_settings import BacktestPlan, StrategyPart, load_backtest_plan
+from fieldcast.workflows.backtest_settings import BacktestPlan, FillsPart, StrategyPart, load_backtest_plan
 from fieldcast.workflows.backtest_trials import family_name, family_of_runs, record_returns, trial_log
 from fieldcast.workflows.progress import Progress, silent, stage_of
 from fieldcast.workflows.sealing import known_until, may_run, spans_looked_at
@@ -47,6 +53,7 @@ class BacktestRun(Shown):
     report : its figures
     result : orders, fills, trades, journal, equity, positions
     trial : id of the trial on record; None where the span was too short for one
+    gate : what the economic gate said; None where it was not asked
     """
 
     id: str
@@ -55,9 +62,12 @@ class BacktestRun(Shown):
     report: BacktestReport
     result: SimulationResult = field(repr=False)
     trial: str | None = None
+    gate: RunGate | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        plain = {"id": self.id, "title": self.title, "folder": str(self.folder), "trial": self.trial}
+        plain: dict[str, Any] = {"id": self.id, "title": self.title, "folder": str(self.folder), "trial": self.trial}
+        if self.gate is not None:
+            plain["gate"] = self.gate.as_dict()
         return plain | dict(self.report.as_dict())
 
 
@@ -81,6 +91,12 @@ class Backtest(Shown):
     looked: tuple[LookedSpan, ...]
     seconds: float
 
+    @property
+    def exit_code(self) -> int:
+        """0; where the gate was asked 1 if it failed a run, else 4 if it could not judge one."""
+        codes = {EXIT_CODES[run.gate.outcome] for run in self.runs if run.gate is not None}
+        return 1 if 1 in codes else max(codes, default=0)
+
     def __getitem__(self, title: str) -> BacktestRun:
         return next(run for run in self.runs if run.title == title)
 
@@ -102,6 +118,8 @@ def backtest(
     plan: BacktestPlan | Path | str,
     *,
     report: Path | None = None,
+    gate: bool = False,
+    gate_from: date | None = None,
     progress: Progress = silent,
 ) -> Backtest:
     """Play a plan's strategies on stored bars.
@@ -110,6 +128,7 @@ def backtest(
     ----------
     plan : from `backtest_plan`, or a TOML file
     report : write the (first) run's tear sheet to this HTML file too
+    gate : put each run to the economic gate, from the session `gate_from` on (None = all of it)
 
     Raises
     ------
@@ -118,12 +137,14 @@ def backtest(
     ConfigError : the plan is not valid
     Halted : the family is pre-registered, and this plan's effect size is not on record
     """
-    started = time.perf_counter()
+    started, began = time.perf_counter(), workspace.clock.now()
     chosen = plan if isinstance(plan, BacktestPlan) else load_backtest_plan(plan)
+    if gate:
+        market_of(chosen, chosen.data.instruments)      # refused before anything is played
     data = open_data(workspace, chosen, progress)
-    ids = [one.id for one in data.instruments]
+    ids = [one.id for one in data.heads]
     played = _play(workspace, chosen, data, progress)
-    market, named = benchmark_of(workspace, chosen, data)
+    market, named = benchmark_of(workspace, chosen, data, played[0][2].start_equity)
     family, log = family_name(chosen.family, simulated=data.market.simulated), trial_log(workspace)
     trials: list[str | None] = []
     for configuration, _, result in played:
@@ -138,7 +159,12 @@ def backtest(
         progress("Reports", done, len(played))
         made = backtest_report(result, name=f"{title}, {_short(ids)}", benchmark=market, benchmark_name=named,
                                family=None if trial is None else figures, trial_id=trial)  # fmt: skip
-        runs.append(_keep(workspace, chosen, configuration, title, data, result, made, trial))
+        judged = judge_run(log, family, configuration, chosen, data, result, trial, first=gate_from) if gate else None
+        runs.append(_keep(workspace, chosen, configuration, title, data, result, made, trial, judged))
+        if judged is not None:
+            file_verdict(workspace, judged, name=f"{family} {title}, {_short(ids)}", run=runs[-1].id, plan_hash=chosen.hash,
+                         data_hash=data.data_hash, began=began, seconds=time.perf_counter() - started,
+                         simulated=data.market.simulated)  # fmt: skip
     progress("Reports", len(played), len(played))
     if report is not None:
         write_whole(report, (runs[0].folder / REPORT).read_bytes())
@@ -162,9 +188,13 @@ def open_data(workspace: Workspace, plan: BacktestPlan, progress: Progress) -> B
     ------
     Halted : the family is pre-registered, and this plan's effect size is not on record
     """
-    ids = plan.data.instruments
+    part = plan.data
+    contracts = () if plan.futures is None else [
+        one.id for name in part.instruments for one in contracts_of(workspace, name, part.table, plan.futures)
+    ]
+    ids = (*part.instruments, *contracts)
     may_run(workspace, ids, plan.family, plan.hash)
-    until = known_until(workspace, (*ids, plan.benchmark, plan.projections.vix), plan.hash)
+    until = known_until(workspace, (*ids, plan.benchmark, plan.projections.vix, *plan.series), plan.hash)
     return backtest_data(workspace, plan, until=until, progress=progress)
 
 
@@ -174,35 +204,73 @@ def returns_of(result: SimulationResult) -> DailyReturns:
     return daily_returns(result.equity, start=result.start_equity, days_per_year=days_per_year(calendars))
 
 
-def benchmark_of(workspace: Workspace, plan: BacktestPlan, data: BacktestData) -> tuple[DailyReturns | None, str]:
+def benchmark_of(
+    workspace: Workspace, plan: BacktestPlan, data: BacktestData, start: float
+) -> tuple[DailyReturns | None, str]:
     """What the runs are put beside: the plan's benchmark, or the run's own instruments, bought at the first close and held.
 
-    Stored dividends are reinvested, where prices are raw and the runs book them.
+    They are bought once, at the run's costs. Stored dividends are reinvested, where prices are raw and the runs book them.
+    Prices in other currencies are in the run's own at the rates of their times.
+
+    Parameters
+    ----------
+    start : equity that the runs begin with
     """
-    market, start = data.market, float(plan.account.cash)
+    market = data.market
     year = days_per_year(frozenset(one.calendar for one in data.instruments))
     if plan.benchmark is None:
-        closes = {one.id: _held_closes(data, row) for row, one in enumerate(data.instruments)}
-        return buy_and_hold(closes, start=start, days_per_year=year), HELD
+        closes = {one.id: _held_closes(data, row) for row, one in enumerate(data.heads)}
+        entry = {one.id: entry_cost(plan, data, row, start / len(closes)) for row, one in enumerate(data.heads)}
+        return buy_and_hold(closes, start=start, days_per_year=year, entry=entry), HELD
     described = load_instrument(workspace.ledger, plan.benchmark)
     first, last = _day(int(market.ts[0])), _day(int(market.ts[-1]))
     span = plan.data.model_copy(update={"instruments": (described.id,), "first": first, "last": last})
+    own = {name: part for name, part in plan.instruments.items() if name == described.id}
+    account = plan.account.model_copy(update={"currency": data.purse.base, "cash": Decimal(1)})
+    alone = {"data": span, "instruments": own, "account": account, "fills": FillsPart(), "financing": FinancingPart(),
+             "sizing": None}  # fmt: skip
+    other_plan = plan.model_copy(update=alone)
     until = known_until(workspace, (described.id,), plan.hash)
-    other = backtest_data(workspace, plan.model_copy(update={"data": span}), until=until, progress=silent)
-    return buy_and_hold({described.id: _held_closes(other, 0)}, start=start, days_per_year=year), described.id
+    other = backtest_data(workspace, other_plan, until=until, progress=silent)
+    entry = {described.id: entry_cost(plan, other, 0, start)}
+    closes = {described.id: _held_closes(other, 0)}
+    return buy_and_hold(closes, start=start, days_per_year=year, entry=entry), described.id
+
+
+def _raw_closes(data: BacktestData, row: int) -> Array:
+    """(T_n,) closes of a head as they were; those of a root of futures are joined so that they show the contracts' returns."""
+    if data.heads[row].id in data.roots.values():
+        joined: Array = data.signals[row]["close"]
+        return joined
+    raw: Array = data.market.close[data.holding[row][0], data.places[row]]
+    return raw
+
+
+def entry_cost(plan: BacktestPlan, data: BacktestData, row: int, amount: float) -> float:
+    """What buying one instrument for an amount of the base currency at its first close costs: spread, slippage, fees; a share."""
+    instrument, place = data.heads[row], int(data.places[row][0])
+    close, costs = price_from_bar(float(data.signals[row]["close"][0])), cost_model(plan)
+    price = costs.fill_price(Side.BUY, close, instrument.tick)
+    rate = held_in(data.fx, (instrument.currency,), data.purse.base, data.market.ts)[instrument.currency][place]
+    quantity = Decimal(repr(amount / float(rate))) / (price * instrument.multiplier)
+    paid = price * quantity * instrument.multiplier
+    fee = costs.commission(price, quantity, instrument.multiplier, side=Side.BUY)
+    return float((paid + fee - close * quantity * instrument.multiplier) / paid)
 
 
 def _held_closes(data: BacktestData, row: int) -> pl.DataFrame:
     """ts and close of one instrument with its splits and dividends in them."""
-    market, name = data.market, data.instruments[row].id
+    market, name = data.market, data.heads[row].id
     places = data.places[row]
     ts = pl.Series(market.ts[places]).cast(pl.Datetime("us", "UTC"))
-    closes = pl.DataFrame({"instrument": [name] * len(places), "ts": ts, "close": market.close[row, places]})
+    closes = pl.DataFrame({"instrument": [name] * len(places), "ts": ts, "close": _raw_closes(data, row)})
     own = data.actions.filter(pl.col("instrument") == name)
-    if own.is_empty():
-        return closes.select("ts", "close")
-    newest = own.select(pl.max_horizontal("effective_at", "available_at").max()).item()
-    return adjust(closes, own, newest, "total").select("ts", "close")
+    if own.height:
+        newest = own.select(pl.max_horizontal("effective_at", "available_at").max()).item()
+        closes = adjust(closes, own, newest, "total")
+    currency = data.heads[row].currency
+    rates = held_in(data.fx, (currency,), data.purse.base, market.ts)[currency][places]
+    return closes.select("ts", pl.col("close") * pl.Series(rates))
 
 
 # playing --------------------------------------------------------------------------------------------------------------
@@ -250,7 +318,7 @@ def strategy_of(workspace: Workspace, part: StrategyPart, plan: BacktestPlan, da
 
     experiment = load_experiment(plan.projections.experiment)
     found = {}
-    for one in data.instruments:
+    for one in data.heads:
         as_of = known_until(workspace, (one.id, plan.projections.vix), plan.hash)
         vix = None if one.simulated else plan.projections.vix
         found[one.id] = made.on(projections_of(workspace, one.id, experiment, as_of=as_of, vix=vix).table)
@@ -269,7 +337,7 @@ def targets_of(code: Any, data: BacktestData) -> Array:
         refuse_look_ahead(code, wide)
         return code.targets(wide)
     found = []
-    for one, arrays in zip(data.instruments, data.signals, strict=True):
+    for one, arrays in zip(data.heads, data.signals, strict=True):
         own = code[one.id] if isinstance(code, Mapping) else code
         if isinstance(own, UserStrategy):
             refuse_look_ahead(own, arrays)
@@ -296,6 +364,7 @@ def _keep(
     result: SimulationResult,
     made: BacktestReport,
     trial: str | None,
+    gate: RunGate | None,
 ) -> BacktestRun:
     from fieldcast.workflows.backtest_page import write_tear_sheet
 
@@ -304,7 +373,7 @@ def _keep(
         "kind": "backtest",
         "id": name,
         "title": title,
-        "instruments": [one.id for one in data.instruments],
+        "instruments": [one.id for one in data.heads],
         "table": plan.data.table,
         "family": plan.family,
         "configuration": dict(configuration),
@@ -318,13 +387,18 @@ def _keep(
         "created_at": workspace.clock.now().isoformat(),
         "code_version": __version__,
         "warnings": list(made.warnings),
+        "gate": None if gate is None else gate.as_dict(),
         "report": made.as_dict(),
     }
     tables = None
-    if len({one.currency for one in data.instruments}) == 1:
+    if len(data.purse.currencies) == 1 and bool((result.fills["order_id"] >= 0).all()):
         tables = record_tables(TradingRecord.of_result(result, name=name))
-    folder = save_run(workspace, name, result, about, lambda path: write_tear_sheet(result, made, path), record=tables)
-    return BacktestRun(name, folder, title, made, result, trial)
+
+    def page(path: Path) -> Path:
+        return write_tear_sheet(result, made, path, gate=gate, asked=plan.asked)
+
+    folder = save_run(workspace, name, result, about, page, record=tables)
+    return BacktestRun(name, folder, title, made, result, trial, gate)
 
 
 def _looked(workspace: Workspace, data: BacktestData) -> tuple[LookedSpan, ...]:

@@ -10,6 +10,8 @@ the columns are the same, so that the walks differ in nothing but the reading.
     print_stream      decided where the experiment decides, after the close: without it the naive sign policy, with it the last
                       day's signed prints
 
+A chain that states no price of its underlying (LEAN's) takes it from the store, or from parity: `workflows.chain_spot`.
+
 What is asked is the sign of the return from this session's close to the next. Rows without a chain, or without prints, are no
 rows: with too few of them there is nothing to record, and the answer is that it cannot be judged.
 """
@@ -35,6 +37,7 @@ from fieldcast.market import sessions
 from fieldcast.projection.walk_forward import OddsTask
 from fieldcast.validation import INTRADAY_DEALER, PRINT_STREAM, Upgrade
 from fieldcast.workflows.ablations import Ablation, nominated_task, recorded
+from fieldcast.workflows.chain_spot import PRICES, chain_spot
 from fieldcast.workflows.experiment import Experiment, load_experiment
 from fieldcast.workflows.fields import Known, chain_rules
 from fieldcast.workflows.prepare import Array, Prepared, prepare
@@ -50,7 +53,7 @@ COLUMNS = (
 )  # fmt: skip
 SESSION_RETURN = "session_return"
 BEFORE_CLOSE = timedelta(hours=1)
-_TABLES = ("bars/1d", "chains", "open_interest", "option_trades")
+_TABLES = (*PRICES, "chains", "open_interest", "option_trades")
 _STAGE = "Readings of the option chain"
 
 
@@ -230,7 +233,8 @@ def _priced(source: Known, rows: pl.DataFrame | None, at: datetime, lost: _Lost,
         lost.add(f"{which} is not there")
         return None
     try:
-        return price_chain(rows, at, rules=chain_rules(source.instrument))
+        spot = chain_spot(source.workspace, source.instrument, rows, at, chain_rules(source.instrument))
+        return price_chain(rows, at, spot=spot.price, rules=spot.rules)
     except (MissingData, InvalidInput) as error:
         lost.add(f"{which} cannot be priced", str(error))
         return None

@@ -11,7 +11,6 @@ from fieldcast.projection import ProjectionPacket, packet_from_row
 from fieldcast.workflows.cycles import not_in_the_future, projections_of, stored_projections, validated_before
 from fieldcast.workflows.experiment import Experiment, load_experiment
 from fieldcast.workflows.minute_projection import project_minutes
-from fieldcast.workflows.prepare import used_covariate
 from fieldcast.workflows.progress import Progress, silent
 from fieldcast.workflows.projector import Projector
 from fieldcast.workflows.sealing import known_until
@@ -31,8 +30,9 @@ def project(
     """The packet of the newest session known (at `as_of`), or of the newest minute bar.
 
     Where the experiment was validated on an earlier part of this very history, the nominated model alone is walked over what came
-    since: the packet is the one that a new validation would give, and nothing is scored again. Where it was not, it is validated
-    first. To follow an instrument bar by bar, keep a `Projector`.
+    since: the packet is the one that a new validation would give, and nothing is scored again. That walk goes on from the state
+    that the last one kept in the workspace (see `Projector.open`). Where the history is another, it is validated first. To follow
+    an instrument bar by bar, keep a `Projector`.
 
     Parameters
     ----------
@@ -53,9 +53,8 @@ def project(
     experiment = load_experiment() if experiment is None else experiment
     until = known_until(workspace, (instrument, vix), experiment.hash, as_of)
     stored = stored_projections(workspace, instrument, experiment, as_of=until, vix=vix)
-    alone = used_covariate(experiment, vix) is None
-    if stored is None and alone and validated_before(workspace, instrument, experiment, as_of=until):
-        return Projector.open(workspace, instrument, experiment, as_of=as_of).packet
+    if stored is None and validated_before(workspace, instrument, experiment, as_of=until):
+        return Projector.open(workspace, instrument, experiment, as_of=as_of, vix=vix).packet
     table = projections_of(workspace, instrument, experiment, as_of=as_of, vix=vix, progress=progress).table
     return packet_from_row(table, instrument, table["as_of"][-1])
 

@@ -5,45 +5,51 @@ calibrators, feature inputs as arrays, level trackers, hits. A bar costs the new
 horizon; a bar that opens a fold of the walk costs what the fold learns besides. Nothing is scored, no gate is asked and no trial
 recorded: `validate` does that.
 
-The packet is that of `validate` on the same history, to the last bit.
+`Projector.open` keeps the state in the workspace, so that the next process goes on where this one stood: see `warm_states`.
+
+The packet is that of `validate` on the same history, to the last bit, whichever way the state came about.
 """
 
 from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from fieldcast import __version__
 from fieldcast.data import load_instrument
 from fieldcast.evaluation import Fold
-from fieldcast.features import columns, compute
+from fieldcast.features import columns, compute, warmup
 from fieldcast.features._compute import newest, reads_bars_alone
 from fieldcast.features._inputs import Inputs, read_bars
 from fieldcast.features._registry import of_blocks
 from fieldcast.ground import ConflictError, InvalidInput, Reason, ShortHistory, digest
 from fieldcast.market import Instrument, sessions, sessions_per_year
-from fieldcast.models import daily_variance
+from fieldcast.models import daily_variance, model_kinds
 from fieldcast.models.log_har import bar_variance
 from fieldcast.projection import ProjectionPacket
+from fieldcast.projection.calibration import Calibrator, calibrator_from_parameters
 from fieldcast.projection.composer import HorizonPath
 from fieldcast.projection.figures import horizon_figures
 from fieldcast.projection.growing import Growing
-from fieldcast.projection.packet import PACKET_SCHEMA_VERSION
-from fieldcast.projection.walk_forward import OddsTask, WalkState, walk_and_keep
-from fieldcast.projection.warm import HorizonState, Row, VolatilityState
+from fieldcast.projection.packet import PACKET_SCHEMA_VERSION, load_packet
+from fieldcast.projection.walk_forward import FittedFold, OddsTask, WalkState, walk_and_keep
+from fieldcast.projection.warm import HorizonState, Parts, Row, VolatilityState
 from fieldcast.workflows.experiment import Experiment
-from fieldcast.workflows.prepare import Array, Prepared, prepare_bars
+from fieldcast.workflows.prepare import Array, Prepared, prepare_bars, used_covariate
 from fieldcast.workflows.sealing import known_until
 from fieldcast.workflows.study import HAR_WINDOW, compose_paths, cone_maker, configuration, require_history
 from fieldcast.workflows.walks import odds_tasks, splitter
+from fieldcast.workflows.warm_states import LOG, KeptState, data_of, keep_state, kept_state, key_of, state_path
 from fieldcast.workflows.workspace import Workspace
 
 _HASHED = ("open", "high", "low", "close", "volume")
@@ -59,56 +65,101 @@ class Projector:
     ----------
     bars : the history, schema `market.BARS`, one instrument, ascending
     instrument, experiment : what the bars are of, and what is nominated
+    covariate : bars of the VIX series, which an experiment with the block `vix` needs
 
     Raises
     ------
     ShortHistory : there is no out-of-sample row yet
-    InvalidInput : the experiment reads the block `vix`, whose bars come later than these; or bars that break their schema
+    MissingData : there is no bar, or the experiment asks for a VIX series and none is given
+    InvalidInput : bars that break their schema
     """
 
-    def __init__(self, bars: pl.DataFrame, instrument: Instrument, experiment: Experiment) -> None:
-        if "vix" in experiment.features.blocks:
-            raise InvalidInput("expected an experiment without the block vix for a warm state, found it; use project")
-        self.instrument, self.experiment = instrument, experiment
-        self._frames = [bars]
-        self._calendar = _Calendar.of(instrument.calendar)
-        self._alone = all(reads_bars_alone(column.block) for column in of_blocks(experiment.features.blocks))
-        prepared = prepare_bars(bars, instrument, experiment, data_hash="")
+    def __init__(
+        self, bars: pl.DataFrame, instrument: Instrument, experiment: Experiment, *, covariate: pl.DataFrame | None = None
+    ) -> None:
+        prepared = prepare_bars(bars, instrument, experiment, covariate=covariate, data_hash="")
         require_history(prepared, experiment)
-        self._begin = prepared.first_usable + experiment.walk_forward.initial
-        self._tasks = self._nominated(prepared)
-        kept = {task.key[1:3]: walk_and_keep(task) for task in self._tasks}
+        self._follow(bars, instrument, experiment, covariate)
+        kept = {task.key[1:3]: walk_and_keep(task) for task in self._nominated(prepared)}
         walks = [walk for walk, _ in kept.values()]
         self._states: dict[tuple[str, int], WalkState] = {place: state for place, (_, state) in kept.items()}
         if not any(np.isfinite(walk.odds).any() for walk in walks if walk.label == "sign"):
             raise ShortHistory(f"expected an out-of-sample forecast of {instrument.id}, found none; import a longer history")
+        paths = compose_paths(prepared, walks, experiment)
+        self._horizons = self._states_of(prepared, paths)
+        events = {walk.horizon: float(walk.odds[-1]) for walk in walks if walk.label == "event"}
+        place = self._calendar.place(int(self._series["ts"].rows[-1]), instrument)
+        self._packet = self._packet_of(place, [_last(path) for path in paths], events)
+
+    def _follow(
+        self, bars: pl.DataFrame, instrument: Instrument, experiment: Experiment, covariate: pl.DataFrame | None
+    ) -> None:
+        """What follows from the bars alone, however the rest of the state is found."""
+        self.instrument, self.experiment = instrument, experiment
+        self._covariate = covariate if "vix" in experiment.features.blocks else None
+        self._vix: str | None = None
+        self._frames = [bars]
+        self._calendar = _Calendar.of(instrument.calendar)
+        self._alone = all(reads_bars_alone(column.block) for column in of_blocks(experiment.features.blocks))
+        self._begin = warmup(list(experiment.features.blocks)) + experiment.walk_forward.initial
         inputs = read_bars(bars)
         self._series = {name: Growing(getattr(inputs, name)) for name in _ARRAYS}
         self._known = {name: Growing(known) for name, known in inputs.known.items()}
         self._hash = hashlib.sha256()
         self._hash_rows(bars)
-        paths = compose_paths(prepared, walks, experiment)
-        self._horizons = self._states_of(prepared, paths)
         self._model_id = _model_id(experiment)
         self._opened: list[int] = []
-        events = {walk.horizon: float(walk.odds[-1]) for walk in walks if walk.label == "event"}
-        place = self._calendar.place(int(inputs.ts[-1]), instrument)
-        self._packet = self._packet_of(place, [_last(path) for path in paths], events)
+        self._cold_because: str | None = "made from its bars"
 
     @classmethod
     def open(
-        cls, workspace: Workspace, instrument: str, experiment: Experiment, *, as_of: datetime | None = None
+        cls,
+        workspace: Workspace,
+        instrument: str,
+        experiment: Experiment,
+        *,
+        as_of: datetime | None = None,
+        vix: str | None = None,
     ) -> Projector:
         """The projector of the stored history of an instrument, as known at `as_of`; of a sealed span it sees nothing.
 
+        It goes on from the state that an earlier call kept in the workspace, where that rests on the very bars that are known
+        now: those that came since are added. Else the history is walked anew, and the log (`fieldcast.warm`) says why. The state
+        is then kept, unless the one that is there is of later bars.
+
+        Parameters
+        ----------
+        vix : id of the VIX series, for an experiment with the block `vix`; no covariate of a simulated instrument
+
         Raises
         ------
-        MissingData : the instrument is unknown, or has no rows
+        MissingData : the instrument is unknown, or has no rows, or the VIX series that the experiment asks for is not there
         ShortHistory : there is no out-of-sample row yet
         """
         described = load_instrument(workspace.ledger, instrument)
-        until = known_until(workspace, (instrument,), experiment.hash, as_of)
-        return cls(workspace.store.read(instrument, as_of=until), described, experiment)
+        until = known_until(workspace, (instrument, vix), experiment.hash, as_of)
+        bars = workspace.store.read(instrument, as_of=until)
+        series = None if described.simulated else used_covariate(experiment, vix)     # as in `validate`
+        covariate = None if series is None else workspace.store.read(series, as_of=until)
+        path, key = state_path(workspace, instrument, experiment), key_of(described, experiment, series)
+        kept = kept_state(path, key)
+        opened = kept if isinstance(kept, str) else cls._from_kept(kept, bars, described, experiment, covariate)
+        if isinstance(opened, str):
+            LOG.info("warm state of %s: %s; its history is walked anew", instrument, opened)
+            why = opened
+            opened = cls(bars, described, experiment, covariate=covariate)
+            opened._cold_because = why
+        opened._vix = series
+        newest = -1 if isinstance(kept, str) else kept.data["last_ts"]
+        last = int(opened._series["ts"].rows[-1])
+        if last > newest or (opened._cold_because is not None and last == newest):
+            opened._keep(path, key)
+        return opened
+
+    @property
+    def cold_because(self) -> str | None:
+        """Why the history was walked anew; None where a state that an earlier process kept was taken up."""
+        return self._cold_because
 
     @property
     def packet(self) -> ProjectionPacket:
@@ -126,35 +177,134 @@ class Projector:
         return self._hash.hexdigest()
 
     def refresh(self, workspace: Workspace, *, as_of: datetime | None = None) -> ProjectionPacket:
-        """The packet of the newest stored bar: the bars that came since are added.
+        """The packet of the newest stored bar: the bars that came since are added. Bars from before its first are not its own.
 
         Raises
         ------
         ConflictError : a bar that this projector has seen was restated; open a new one
         """
-        until = known_until(workspace, (self.instrument.id,), self.experiment.hash, as_of)
-        last = self._frames[-1].tail(1)
-        stored = workspace.store.read(self.instrument.id, as_of=until, first=last["ts"][0].date())
-        seen = stored.filter(pl.col("ts") <= last["ts"][0])
-        if not seen.tail(1).equals(last):
-            raise ConflictError(f"expected the newest bar of {self.instrument.id} as it was read, found it restated; open anew")
-        later = stored.filter(pl.col("ts") > last["ts"][0])
-        return self.add(later) if later.height else self._packet
+        until = known_until(workspace, (self.instrument.id, self._vix), self.experiment.hash, as_of)
+        first, last = self._frames[0]["ts"][0], self._frames[-1]["ts"][-1]
+        stored = workspace.store.read(self.instrument.id, as_of=until, first=first.date())
+        seen, later = stored.filter(pl.col("ts").is_between(first, last)), stored.filter(pl.col("ts") > last)
+        self._require_the_same(seen)
+        if not later.height:
+            return self._packet
+        covariate = None if self._vix is None else workspace.store.read(self._vix, as_of=until)
+        return self.add(later, covariate=covariate)
 
-    def add(self, bars: pl.DataFrame) -> ProjectionPacket:
+    def add(self, bars: pl.DataFrame, *, covariate: pl.DataFrame | None = None) -> ProjectionPacket:
         """The packet after one or more new bars, schema `market.BARS`, ascending, later than all before.
+
+        Parameters
+        ----------
+        covariate : the whole VIX series as known now, for an experiment with the block `vix`
 
         Raises
         ------
-        InvalidInput : bars that break their schema, do not end a session of the calendar, or do not follow
+        InvalidInput : bars that break their schema, do not end a session of the calendar, or do not follow; a VIX series that is
+            missing, or whose rows of before are others than they were
         """
         last = self._frames[-1].tail(1)
         inputs = read_bars(pl.concat([last, bars]) if bars.height else last)  # one instrument, ascending after the last one
         if not bars.height:
             raise InvalidInput("expected at least one new bar, found none")
+        if self._covariate is not None:
+            self._covariate = self._followed(covariate)
         for place in range(1, inputs.rows):
             self._append(bars[place - 1 : place], inputs, place)
         return self._packet
+
+    def _require_the_same(self, seen: pl.DataFrame) -> None:
+        """Refuse bars that are others than those of this state: a version that came later has a later `available_at`."""
+        for name in ("ts", "available_at"):
+            now, then = seen[name].dt.timestamp("us").to_numpy(), self._series[name].rows
+            if len(now) != len(then):
+                raise ConflictError(
+                    f"expected the {len(then):,} bars of {self.instrument.id} that were read, found {len(now):,}; open anew"
+                )
+            if (now != then).any():
+                at = _moment(self._series["ts"].rows[int(np.flatnonzero(now != then)[0])])
+                raise ConflictError(
+                    f"expected the bars of {self.instrument.id} as they were read, found one restated, the first at "
+                    f"{at:%Y-%m-%d %H:%M} UTC; open anew"
+                )
+
+    def _followed(self, covariate: pl.DataFrame | None) -> pl.DataFrame:
+        """The new VIX series, which has to say of the past what the old one said."""
+        if covariate is None:
+            raise InvalidInput("expected the VIX series beside new bars, as features.blocks asks, found none; pass covariate=")
+        before = pl.col("available_at") <= self._decided
+        if self._covariate is None or not covariate.filter(before).equals(self._covariate.filter(before)):
+            raise InvalidInput("expected the VIX series as it was known at the last bar, found it restated; open anew")
+        return covariate
+
+    @property
+    def _decided(self) -> datetime:
+        """When the newest bar's decision was made."""
+        return _moment(self._series["as_of"].rows[-1])
+
+    # the state in a file ----------------------------------------------------------------------------------------------
+
+    def _keep(self, path: Path, key: Mapping[str, Any]) -> None:
+        """Write the state; a disk that takes none costs time and no packet."""
+        arrays: dict[str, NDArray[Any]] = {}
+        horizons = []
+        for horizon, state in self._horizons.items():
+            both = {"path": state.parts(), "volatility": state.volatility.parts()}
+            arrays |= {f"{horizon}.{of}.{name}": array for of, part in both.items() for name, array in part.arrays.items()}
+            horizons.append({"horizon": horizon} | {of: dict(part.values) for of, part in both.items()})
+        walks = [
+            {"label": label, "horizon": horizon, "due_at": state.due_at, "fitted": _fold_values(state.fitted)}
+            for (label, horizon), state in self._states.items()
+        ]
+        values = {"horizons": horizons, "walks": walks, "packet": self._packet.model_dump_json(), "digest": self._packet.digest}
+        data = data_of(self._bars(), self._covariate, self._decided)
+        try:
+            keep_state(path, KeptState(key, data, arrays, values))
+        except OSError as error:
+            LOG.warning("warm state of %s: expected to write %s, found %s; it is not kept", self.instrument.id, path, error)
+
+    @classmethod
+    def _from_kept(
+        cls,
+        kept: KeptState,
+        bars: pl.DataFrame,
+        instrument: Instrument,
+        experiment: Experiment,
+        covariate: pl.DataFrame | None,
+    ) -> Self | str:
+        """The projector of these bars, begun with a kept state; else why it does not fit."""
+        rows, packet = int(kept.data["rows"]), load_packet(kept.values["packet"])
+        if bars.height < rows:
+            return f"expected at least the {rows:,} bars that the state was made with, found {bars.height:,}"
+        begun = cls.__new__(cls)
+        begun._follow(bars[:rows], instrument, experiment, covariate)
+        found = data_of(bars[:rows], begun._covariate, begun._decided)
+        for name, expected in kept.data.items():
+            if found[name] != expected:
+                what = {"vix": "the VIX series", "bars": "the bars"}.get(name, name)
+                return f"expected {what} as they were when the state was made, found others: one was restated, or came late"
+        if packet.digest != kept.values["digest"]:
+            return f"expected the packet {kept.values['digest'][:16]} in the state, found {packet.digest[:16]}"
+        begun._states = {
+            (walk["label"], walk["horizon"]): WalkState(_fold_of(walk["fitted"]), walk["due_at"])
+            for walk in kept.values["walks"]
+        }
+        begun._horizons = {
+            one["horizon"]: HorizonState.restored(
+                _parts(kept, one, "path"), VolatilityState.restored(_parts(kept, one, "volatility")),
+                flat_share=experiment.labels.flat_share, maker=cone_maker(experiment), drift=experiment.cones.drift,
+            )
+            for one in kept.values["horizons"]
+        }  # fmt: skip
+        begun._packet, begun._cold_because = packet, None
+        if bars.height > rows:
+            try:
+                begun.add(bars[rows:], covariate=covariate)
+            except InvalidInput as error:
+                return f"expected bars that follow the state, found: {error}"
+        return begun
 
     # one bar ----------------------------------------------------------------------------------------------------------
 
@@ -197,7 +347,7 @@ class Projector:
         if self._alone:
             found: Array = newest(self._inputs(), blocks)
             return found
-        table = compute(self._bars(), blocks)[-1:]
+        table = compute(self._bars(), blocks, vix=self._covariate)[-1:]
         return np.array([np.nan if (value := table[name][0]) is None else value for name in columns(blocks)])
 
     def _inputs(self) -> Inputs:
@@ -250,10 +400,9 @@ class Projector:
 
     def _open_folds(self) -> dict[int, Fold]:
         """Models of the fold that begins with the newest row, where they are due; the fold by horizon."""
-        prepared = prepare_bars(self._bars(), self.instrument, self.experiment, data_hash="")
-        self._tasks = self._nominated(prepared)
+        prepared = prepare_bars(self._bars(), self.instrument, self.experiment, covariate=self._covariate, data_hash="")
         folds: dict[int, Fold] = {}
-        for task in self._tasks:
+        for task in self._nominated(prepared):
             *_, fold = task.walk.split(task.decision, task.label_end, task.first_usable)
             self._states[task.label, task.horizon], _ = self._states[task.label, task.horizon].at_fold(task, fold)
             if task.label == "sign":
@@ -359,6 +508,38 @@ def _calendar(calendar: str) -> _Calendar:
 
 def _moment(microseconds: int | np.integer[Any]) -> datetime:
     return _EPOCH + int(microseconds) * _MICROSECOND
+
+
+def _fold_values(fitted: FittedFold | None) -> dict[str, Any] | None:
+    """A fitted fold as JSON types."""
+    if fitted is None:
+        return None
+    calibrator = getattr(fitted.calibrate, "__self__", None)        # `calibrate` is the bound `predict` of a calibrator
+    assert isinstance(calibrator, Calibrator), "a nominated model is calibrated"
+    return {
+        "kind": fitted.model.kind,
+        "parameters": fitted.model.parameters(),
+        "calibrator": calibrator.parameters(),
+        "positions": fitted.positions.tolist(),
+        "columns": list(fitted.columns),
+        "rows": [fitted.n_fit, fitted.n_calibration],
+    }
+
+
+def _fold_of(values: Mapping[str, Any] | None) -> FittedFold | None:
+    """The inverse of `_fold_values`."""
+    if values is None:
+        return None
+    model = model_kinds()[values["kind"]].from_parameters(values["parameters"])
+    positions = np.array(values["positions"], dtype=np.intp)
+    calibrator = calibrator_from_parameters(values["calibrator"])
+    return FittedFold(model, calibrator.predict, calibrator.kind, positions, tuple(values["columns"]), *values["rows"])
+
+
+def _parts(kept: KeptState, one: Mapping[str, Any], of: str) -> Parts:
+    """The parts of one horizon's state: `path` or `volatility`."""
+    head = f"{one['horizon']}.{of}."
+    return Parts({name.removeprefix(head): array for name, array in kept.arrays.items() if name.startswith(head)}, one[of])
 
 
 def _last(path: HorizonPath) -> HorizonPath:

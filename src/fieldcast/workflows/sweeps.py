@@ -25,9 +25,10 @@ from fieldcast.evaluation import DeflatedTrial
 from fieldcast.ground import ConfigError, InvalidInput, MissingData, Shown
 from fieldcast.simulation.fast import FIGURES, RULES, FastSettings, ParameterSets, Tape, run_fast
 from fieldcast.simulation.fast import sweep as sweep_rule
+from fieldcast.simulation.report import DailyReturns, daily_returns, days_per_year
 from fieldcast.strategy import UserStrategy
 from fieldcast.workflows.backtest_data import BacktestData
-from fieldcast.workflows.backtest_fast import fast_settings, summed_returns, tapes_of
+from fieldcast.workflows.backtest_fast import fast_settings, summed_curve, tapes_of
 from fieldcast.workflows.backtest_options import Grid
 from fieldcast.workflows.backtest_records import ABOUT, FOLDER, put, run_id
 from fieldcast.workflows.backtest_settings import BacktestPlan, Setting, StrategyPart
@@ -39,6 +40,7 @@ from fieldcast.workflows.workspace import Workspace
 KEPT = 32                # series of a sweep that are stored
 RANKED = ("sharpe", "sortino", "total_return", "max_drawdown", "win_rate")
 _DOWN = ("max_drawdown",)
+_NOTHING = 1e-9          # of the cash paid in: what a spent account is worth, so that its returns exist
 _STAGE = "Sweep"
 _ROWS = 64               # sets of a user's own strategy between two words of progress
 
@@ -142,9 +144,9 @@ def sweep(
             curves[one.id] = (tape.market.ts[tape.bars], run_fast(targets, tape, settings).equity_curve())
         try:
             made = record_returns(log, family, configuration, [one.id for one in data.instruments],
-                                  summed_returns(curves, data, float(plan.account.cash)))  # fmt: skip
-        except MissingData:      # one day, or an account that is spent
-            continue
+                                  _returns(curves, data, float(settings.cash)))  # fmt: skip
+        except MissingData:      # the whole span is one day: no set has returns to put on record
+            break
         best = made if place == 0 else best
     progress("Trials", len(places), len(places))
     figures = None if best is None else family_of_runs(log, family)
@@ -225,11 +227,27 @@ def parameter_names(table: pl.DataFrame) -> list[str]:
 
 
 def ranked(table: pl.DataFrame, names: Sequence[str], by: str) -> pl.DataFrame:
-    """One row a set, the best first: means over the instruments; a set without the figure is last, ties in the grid's order."""
+    """One row a set, the best first: means over the instruments; ties in the grid's order.
+
+    A set without the figure is last, and after it those that left an account with nothing: what they made later cannot be.
+    """
     figures = [name for name, dtype in FIGURES.items() if dtype.is_numeric() and name != "margin_call_bar"]
     grouped = table.group_by(names, maintain_order=True) if names else table.group_by(pl.lit(1).alias("set"))
     means = grouped.agg(pl.col(figures).mean(), pl.col("ruined").any())
-    return means.sort(by, descending=by not in _DOWN, nulls_last=True, maintain_order=True)
+    return means.sort("ruined", by, descending=[False, by not in _DOWN], nulls_last=True, maintain_order=True)
+
+
+def _returns(curves: Mapping[str, tuple[Any, Any]], data: BacktestData, cash: float) -> DailyReturns:
+    """Daily returns of the accounts taken together; one that is spent has lost everything on that day and earns nothing more.
+
+    Raises
+    ------
+    MissingData : no bar
+    """
+    left = {name: (ts, np.where(np.logical_or.accumulate(equity <= 0.0), 0.0, equity)) for name, (ts, equity) in curves.items()}
+    curve, start = summed_curve(left, cash)
+    curve = curve.with_columns(pl.max_horizontal("equity", pl.lit(start * _NOTHING)))
+    return daily_returns(curve, start=start, days_per_year=days_per_year(frozenset(one.calendar for one in data.instruments)))
 
 
 def _targets(workspace: Workspace, plan: BacktestPlan, part: StrategyPart, data: BacktestData, instrument: str) -> Any:

@@ -1,7 +1,8 @@
 """Walk-forward optimisation: parameters chosen on past bars, played on those that follow, chosen again.
 
 What comes out is what the choosing itself was worth: no bar that counts was seen by the choice behind it. Every parameter set
-is a trial of the family all the same, and so is the walk.
+is a trial of the family all the same, and so is the walk. Several instruments are walked one by one, each with an account of its
+own and parameters chosen on its own past; what counts is all of them together.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import shutil
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -21,14 +23,14 @@ import polars as pl
 from fieldcast import __version__
 from fieldcast.evaluation import MemoryTrialLog
 from fieldcast.ground import ConfigError, MissingData, Shown
-from fieldcast.market import STAMP
 from fieldcast.simulation.fast import RULES, ParameterSets, Windows
+from fieldcast.simulation.fast import WalkForwardOptimisation as Walk
 from fieldcast.simulation.fast import optimise_walk_forward as walk
 from fieldcast.simulation.fast.walk_forward import OBJECTIVES
 from fieldcast.simulation.report import DailyReturns, daily_returns, days_per_year, performance
 from fieldcast.strategy import load_strategy, refuse_look_ahead
 from fieldcast.workflows.backtest_data import BacktestData
-from fieldcast.workflows.backtest_fast import fast_settings, tapes_of
+from fieldcast.workflows.backtest_fast import fast_settings, summed_curve, summed_returns, tapes_of
 from fieldcast.workflows.backtest_options import Grid
 from fieldcast.workflows.backtest_records import ABOUT, FOLDER, put, run_id
 from fieldcast.workflows.backtest_settings import BacktestPlan, StrategyPart
@@ -47,9 +49,11 @@ class WalkForwardOptimised(Shown):
 
     Parameters
     ----------
-    choices : one row a window: `first` and `last` (stamps of the bars that were played), the parameters, `chosen` (the figure
-        `by` of the chosen set on the bars that it was chosen on) and `came` (its figure on those that followed)
-    total_return, sharpe, max_drawdown : of the walk, all played bars in one account; None where there is no such figure
+    choices : one row an instrument and window: `instrument`, `first` and `last` (stamps of the bars that were played), the
+        parameters, `chosen` (the figure `by` of the chosen set on the bars that it was chosen on) and `came` (its figure on those
+        that followed)
+    total_return, sharpe, max_drawdown : of the walk: all played bars, the accounts of all instruments together; None where there
+        is no such figure
     sharpe_interval : 95 % by the stationary bootstrap over the `days` played; None where they are too few
     points : parameter sets at each choice
     dsr : deflated Sharpe ratio of the walk among the family
@@ -99,7 +103,7 @@ def optimise_walk_forward(
     expanding: bool = False,
     progress: Progress = silent,
 ) -> WalkForwardOptimised:
-    """Choose parameters of the plan's one strategy on its one instrument, walk-forward.
+    """Choose parameters of the plan's one strategy, walk-forward; each instrument chooses its own, on an account of its own.
 
     Parameters
     ----------
@@ -110,47 +114,50 @@ def optimise_walk_forward(
 
     Raises
     ------
-    ConfigError : several strategies or instruments, a figure that is none, or something that the fast engine does not play
+    ConfigError : several strategies, a figure that is none, or something that the fast engine does not play
     ShortHistory : not even one window fits
     StrategyError : a strategy of one's own raises, gives no target, or looks ahead
     """
     started = time.perf_counter()
     part = one_strategy(plan)
-    if len(plan.data.instruments) != 1:
-        raise ConfigError(f"expected one instrument for a walk, found {', '.join(plan.data.instruments)}; walk each by itself")
     if by not in OBJECTIVES:
         raise ConfigError(f"expected a figure out of {', '.join(OBJECTIVES)}, found {by!r}")
     data = open_data(workspace, plan, progress)
     settings, left_out = fast_settings(plan, data)
-    (tape,) = tapes_of(data)
-    memory = MemoryTrialLog()
-    sets = _sets(part, grid, data)
-    stage = stage_of(_STAGE, "_kernels_sweep.sweep_block" if isinstance(sets, ParameterSets) else "_kernels_account.play")
-    progress(stage, 0, 1)
-    found = walk(sets, tape, settings, Windows(train, test, anchored=expanding), log=memory, family=plan.family, objective=by,
-                 workers=workspace.settings.workers if isinstance(sets, ParameterSets) else 1)  # fmt: skip
-    progress(stage, 1, 1)
+    tapes, ids = tapes_of(data), [one.id for one in data.instruments]
+    windows, workers = Windows(train, test, anchored=expanding), workspace.settings.workers
+    walks: dict[str, Walk] = {}
+    points = 1
+    for row, (name, tape) in enumerate(zip(ids, tapes, strict=True)):
+        memory, sets = MemoryTrialLog(), _sets(part, grid, data, row)
+        compiled = isinstance(sets, ParameterSets)
+        stage = stage_of(_STAGE, "_kernels_sweep.sweep_block" if compiled else "_kernels_account.play")
+        progress(stage, row, len(ids))
+        walks[name] = walk(sets, tape, settings, windows, log=memory, family=plan.family, objective=by,
+                           workers=workers if compiled else 1)  # fmt: skip
+    progress(stage, len(ids), len(ids))
     simulated = data.market.simulated
     family, log = family_name(plan.family, simulated=simulated), trial_log(workspace)
     shared = {key: value for key, value in plan.settings().items() if key not in ("strategies", "combine")}
     ranges = {key: list(values) for key, values in grid.items()}
     walked = {"train": train, "test": test, "expanding": expanding, "by": by, "grid": ranges, "strategy": part.identity()}
-    tried = sorted((one for one in memory.trials(plan.family) if one.id != found.trial_id), key=lambda one: -one.estimate)
-    kept = [tried[place] for place in spread_over(range(len(tried)), KEPT)]
-    ids = [one.id for one in data.instruments]
-    for done, one in enumerate(kept):
-        progress("Trials", done, len(kept))
-        settings_of_set = part.identity() | {"settings": dict(part.settings) | dict(one.configuration["parameters"])}
-        _record(log, family, shared | {"sweep": settings_of_set, "scored": [one.span_start, one.span_end]}, ids, one, data)
-    progress("Trials", len(kept), len(kept))
-    own = next(one for one in memory.trials(plan.family) if one.id == found.trial_id)
-    configuration = shared | {"walk_forward": walked, POINTS: 1 + len(tried) - len(kept)}
-    recorded = _record(log, family, configuration, ids, own, data)
+    for done, (name, found) in enumerate(walks.items()):
+        progress("Trials", done, len(walks))
+        tried = sorted((one for one in found.log.trials(plan.family) if one.id != found.trial_id), key=lambda one: -one.estimate)
+        kept = [tried[place] for place in spread_over(range(len(tried)), max(KEPT // len(walks), 1))]
+        points += len(tried) - len(kept)
+        for one in kept:
+            settings_of_set = part.identity() | {"settings": dict(part.settings) | dict(one.configuration["parameters"])}
+            scored = {"sweep": settings_of_set, "scored": [one.span_start, one.span_end]}
+            _record(log, family, shared | scored, [name], _daily(one, data))
+    progress("Trials", len(walks), len(walks))
+    curve, start, daily = _together(walks, data, plan, float(settings.cash))
+    configuration = shared | {"walk_forward": walked, POINTS: points}
+    recorded = _record(log, family, configuration, ids, daily)
     figures = family_of_runs(log, family)
-    result = found.result
-    ts = result.tape.market.ts[result.tape.bars[result.begin : result.stop]]
     name = run_id(configuration, data.data_hash)
-    sharpe = performance(_daily(own, data)).sharpe
+    sharpe, equity = performance(daily).sharpe, curve["equity"].to_numpy()
+    peak = np.maximum.accumulate(np.concatenate(([start], equity)))[1:]
     made = WalkForwardOptimised(
         id=name,
         folder=workspace.home / FOLDER / name,
@@ -158,25 +165,44 @@ def optimise_walk_forward(
         instruments=tuple(ids),
         simulated=simulated,
         by=by,
-        points=found.sets.height,
-        choices=_choices(found.windows, by, list(grid)),
-        days=own.n,
-        total_return=result.figures["total_return"],
+        points=next(iter(walks.values())).sets.height,
+        choices=pl.concat([_choices(found.windows, by, list(grid), name) for name, found in walks.items()]),
+        days=daily.n,
+        total_return=float(equity[-1] / start - 1.0),
         sharpe=sharpe.value,
         sharpe_interval=None if sharpe.low is None or sharpe.high is None else (sharpe.low, sharpe.high),
-        max_drawdown=result.figures["max_drawdown"],
+        max_drawdown=float((1.0 - equity / peak).max()),
         dsr=figures.of(recorded).dsr,
         family=family,
         trials=figures.n,
         warnings=(*data.warnings, *left_out),
         seconds=time.perf_counter() - started,
-        equity=pl.DataFrame({"ts": pl.Series(ts).cast(STAMP), "equity": result.equity_curve()}),
+        equity=curve,
     )
-    _keep(workspace, made, found.windows, found.sets)
+    _keep(workspace, made, walks)
     return made
 
 
-def _sets(part: StrategyPart, grid: Grid, data: BacktestData) -> Any:
+def _together(
+    walks: Mapping[str, Walk], data: BacktestData, plan: BacktestPlan, cash: float
+) -> tuple[pl.DataFrame, float, DailyReturns]:
+    """ts and equity of all walks' accounts together, what they began with, and their returns by day."""
+    if len(walks) == 1:
+        (found,) = walks.values()
+        (own,) = (one for one in found.log.trials(plan.family) if one.id == found.trial_id)
+        curve, start = summed_curve({own.instrument: _curve(found)}, cash)
+        return curve, start, _daily(own, data)
+    curves = {name: _curve(found) for name, found in walks.items()}
+    curve, start = summed_curve(curves, cash)
+    return curve, start, summed_returns(curves, data, cash)
+
+
+def _curve(found: Walk) -> tuple[Any, Any]:
+    result = found.result
+    return result.tape.market.ts[result.tape.bars[result.begin : result.stop]], result.equity_curve()
+
+
+def _sets(part: StrategyPart, grid: Grid, data: BacktestData, row: int) -> Any:
     """Parameter sets of a rule of the catalogue, or a user's function with its own."""
     if part.name in RULES:
         return ParameterSets.grid(part.name, {name: (value,) for name, value in part.settings.items()} | dict(grid))
@@ -187,7 +213,7 @@ def _sets(part: StrategyPart, grid: Grid, data: BacktestData) -> Any:
     first = load_strategy(file, rows[0], name=code)
     if first.kind != "targets":
         raise ConfigError(f"expected a function targets(bars) for a walk, found {first.name} in {file.name}")
-    refuse_look_ahead(first, data.signals[0])
+    refuse_look_ahead(first, data.signals[row])
     with_settings(part, rows[0])
 
     def targets(arrays: Any, **settings: Any) -> Any:
@@ -196,10 +222,10 @@ def _sets(part: StrategyPart, grid: Grid, data: BacktestData) -> Any:
     return targets, rows
 
 
-def _record(log: Any, family: str, configuration: dict[str, Any], ids: list[str], one: Any, data: BacktestData) -> str:
+def _record(log: Any, family: str, configuration: dict[str, Any], ids: list[str], daily: DailyReturns) -> str:
     """Put a set's or the walk's own series on record."""
     try:
-        return record_returns(log, family, configuration, ids, _daily(one, data)).id
+        return record_returns(log, family, configuration, ids, daily).id
     except MissingData as error:
         raise MissingData(f"expected played bars on at least two days with an account above 0: {error}") from None
 
@@ -212,22 +238,27 @@ def _daily(one: Any, data: BacktestData) -> DailyReturns:
     return daily_returns(curve.with_columns(pl.col("ts") + pl.duration(hours=12)), start=1.0, days_per_year=year)
 
 
-def _choices(windows: pl.DataFrame, by: str, names: list[str]) -> pl.DataFrame:
+def _choices(windows: pl.DataFrame, by: str, names: list[str], instrument: str) -> pl.DataFrame:
     came = (
         pl.col("test_total_return") / pl.when(pl.col("test_max_drawdown") > 0).then(pl.col("test_max_drawdown"))
         if by == "return_over_drawdown"
         else pl.col(f"test_{by}")
     )
     parameters = {name: f"parameter_{name}" for name in names}
-    return windows.select(first="test_start_ts", last="test_end_ts", **parameters, chosen="objective_train", came=came)
+    spans = {"first": "test_start_ts", "last": "test_end_ts"}
+    return windows.select(instrument=pl.lit(instrument), **spans, **parameters, chosen="objective_train", came=came)
 
 
-def _keep(workspace: Workspace, result: WalkForwardOptimised, windows: pl.DataFrame, sets: pl.DataFrame) -> None:
+def _keep(workspace: Workspace, result: WalkForwardOptimised, walks: Mapping[str, Walk]) -> None:
     place = workspace.home / FOLDER
     place.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(dir=place, prefix=f".{result.id}."))
     try:
-        for name, table in (("windows", windows), ("sets", sets), ("equity", result.equity)):
+        parts = {
+            part: pl.concat([_of(name, getattr(one, part)) for name, one in walks.items()])
+            for part in ("windows", "sets")
+        }
+        for name, table in (parts | {"equity": result.equity}).items():
             table.write_parquet(made / f"{name}.parquet")
         about = {"kind": "walk_forward", "created_at": workspace.clock.now().isoformat(), "code_version": __version__}
         (made / ABOUT).write_text(json.dumps(about | result.as_dict(), default=str, allow_nan=False, indent=1), encoding="utf-8")
@@ -235,3 +266,7 @@ def _keep(workspace: Workspace, result: WalkForwardOptimised, windows: pl.DataFr
     except BaseException:
         shutil.rmtree(made, ignore_errors=True)
         raise
+
+
+def _of(name: str, table: pl.DataFrame) -> pl.DataFrame:
+    return table.select(pl.lit(name).alias("instrument"), pl.all())

@@ -12,48 +12,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
 import polars as pl
-from sqlalchemy import and_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import select
 
 from fieldcast import __version__
 from fieldcast.data import load_instrument
-from fieldcast.features import labels
 from fieldcast.fields import regime
 from fieldcast.fields._rows import rows_of
 from fieldcast.ground import ConflictError, IntegrityError, InvalidInput, MissingData, Reason, ShortHistory, Shown
-from fieldcast.ledger import AuditRecord, AuditTrail, tables
-from fieldcast.market import DECISION_DELAY, last_session, next_session, sessions
+from fieldcast.ledger import tables
+from fieldcast.market import last_session, next_session, sessions
 from fieldcast.projection import ProjectionPacket, packet_from_row, record_packet
-from fieldcast.projection._rows import packet_of_row
 from fieldcast.projection.packet import Provenance, missing_packet
-from fieldcast.validation.watch import (
-    BAND,
-    FalseKills,
-    Kill,
-    Lock,
-    PaperRow,
-    Watched,
-    false_kills,
-    lock,
-    watch,
-)
+from fieldcast.validation.watch import FalseKills, Kill, Lock, PaperRow, Watched, false_kills, lock, watch
 from fieldcast.workflows.cycles import projections_of
 from fieldcast.workflows.experiment import Experiment
 from fieldcast.workflows.progress import Progress, silent
 from fieldcast.workflows.sealing import known_until
+from fieldcast.workflows.watch_records import HORIZON, WATCH, paper_rows, persist, stored_packets
 from fieldcast.workflows.workspace import Workspace
 
-WATCH = "paper"
-HORIZON = "1d"
 REGIME_ROWS = 700  # bars that a regime looks back on, and some more
 RECORDED, KEPT = "recorded", "kept"
 LEAST_FOR_CORRELATION = 60
-PATIENCE = timedelta(days=7)  # with an outcome that should be known
 
 
 @dataclass(frozen=True)
@@ -172,7 +157,7 @@ def run_watch(
             )
             ledger.add(row)
         statuses[instrument] = RECORDED
-    _persist(workspace, name, watch(paper_rows(workspace, name)))
+    persist(workspace, name, watch(paper_rows(workspace, name)))
     return WatchRun(name, days, statuses)
 
 
@@ -188,9 +173,9 @@ def show_watch(workspace: Workspace, *, name: str = WATCH, rates: bool = True, r
     """
     rows = paper_rows(workspace, name)
     with workspace.ledger.read() as session:
-        stored = _stored(session, name)
+        stored = stored_packets(session, name)
     watched = watch(rows)
-    _persist(workspace, name, watched)
+    persist(workspace, name, watched)
     with workspace.ledger.read() as session:
         kept = session.scalars(select(tables.WatchKill).where(tables.WatchKill.watch == name).order_by(tables.WatchKill.session))
         kills = tuple(Kill(row.rule, row.session, row.figure) for row in kept)
@@ -211,7 +196,7 @@ def live_lock(workspace: Workspace, *, name: str = WATCH) -> Lock:
     """May live money follow the watch's forecasts at this moment? What would send a live order has to ask here first."""
     now = workspace.clock.now()
     with workspace.ledger.read() as session:
-        stored = _stored(session, name)
+        stored = stored_packets(session, name)
         killed = session.scalars(select(tables.WatchKill.rule).where(tables.WatchKill.watch == name)).first() is not None
     if not stored:
         return lock(None, now, recorded=0, expected=0, killed=killed)
@@ -224,42 +209,6 @@ def live_lock(workspace: Workspace, *, name: str = WATCH) -> Lock:
     if known_until(workspace, {row.instrument for row in stored}, stored[-1].configuration_hash, now) != now:
         found = replace(found, locked=True, reasons=(*found.reasons, Reason.SEALED))
     return found
-
-
-def paper_rows(workspace: Workspace, name: str = WATCH) -> list[PaperRow]:
-    """Every recorded packet of a watch with its outcome, oldest first, up to the first session with an outcome to come.
-
-    Raises
-    ------
-    IntegrityError : a packet is gone or was changed
-    """
-    with workspace.ledger.read() as session:
-        stored = _stored(session, name)
-        packets = _packets(session, name)
-    gone = [row for row in stored if (row.instrument, row.as_of, row.digest) not in packets]
-    if gone:
-        raise IntegrityError(f"expected packet {gone[0].digest} of {gone[0].instrument} in the ledger, found none")
-    now = workspace.clock.now()
-    asked = {row.instrument: row.configuration_hash for row in stored}  # a watch goes by one experiment
-    ends = {instrument: known_until(workspace, (instrument,), chosen, now) or now for instrument, chosen in asked.items()}
-    calendars = {instrument: load_instrument(workspace.ledger, instrument).calendar for instrument in ends}
-    returns = {instrument: _returns(workspace, instrument, until) for instrument, until in ends.items()}
-    found: list[PaperRow] = []
-    for row in stored:
-        ret = returns[row.instrument].get(row.as_of)
-        if ret is None and (ends[row.instrument] < now or now < _due(calendars[row.instrument], row.session) + PATIENCE):
-            return [one for one in found if one.session < row.session]
-        found.append(_paper_row(row, packets[row.instrument, row.as_of, row.digest], float("nan") if ret is None else ret))
-    return found
-
-
-def _paper_row(row: tables.PaperPacket, packet: ProjectionPacket, ret: float) -> PaperRow:
-    horizon = packet.horizon(HORIZON)
-    p_up = low = high = float("nan")
-    if horizon.direction is not None and horizon.direction.up + horizon.direction.down > 0:
-        p_up = horizon.direction.up / (horizon.direction.up + horizon.direction.down)
-        low, high = horizon.band(BAND)
-    return PaperRow(row.instrument, row.session, p_up, low, high, 1e4 * ret, row.regime)
 
 
 def _packet(
@@ -282,41 +231,6 @@ def _packet(
     return missing_packet(instrument, as_of, reason, horizons=(HORIZON,), provenance=provenance)
 
 
-def _persist(workspace: Workspace, name: str, found: Watched) -> None:
-    """Write sessions and trips that are new; what was written stays."""
-    now = workspace.clock.now()
-    with workspace.ledger.begin("watch") as session:
-        days = set(session.scalars(select(tables.WatchDay.session).where(tables.WatchDay.watch == name)))
-        rules = set(session.scalars(select(tables.WatchKill.rule).where(tables.WatchKill.watch == name)))
-        for day in found.days:
-            if day.session not in days:
-                session.add(
-                    tables.WatchDay(
-                        watch=name,
-                        session=day.session,
-                        rows=day.rows,
-                        auc=day.auc,
-                        coverage=day.coverage,
-                        ic=day.ic,
-                        regime=dict(day.regime),
-                        auc_run=day.auc_run,
-                        ic_run=day.ic_run,
-                        evidence=day.evidence,
-                        recorded_at=now,
-                    )
-                )
-        for kill in found.kills:
-            if kill.rule not in rules:
-                session.add(
-                    tables.WatchKill(watch=name, rule=kill.rule, session=kill.session, figure=kill.figure, recorded_at=now)
-                )
-                record = AuditRecord(
-                    None, None, now, "KILLED", reason_codes=(Reason.KILLED,),
-                    metadata={"watch": name, "rule": kill.rule, "session": kill.session, "figure": kill.figure},
-                )  # fmt: skip
-                AuditTrail.append(session, record, entry_type="watch")
-
-
 def _same_experiment(workspace: Workspace, name: str, experiment: Experiment) -> None:
     t = tables.PaperPacket
     with workspace.ledger.read() as session:
@@ -331,28 +245,6 @@ def _same_experiment(workspace: Workspace, name: str, experiment: Experiment) ->
 def _recorded(workspace: Workspace, name: str, instrument: str, session_date: date) -> bool:
     with workspace.ledger.read() as session:
         return session.get(tables.PaperPacket, (name, instrument, session_date)) is not None
-
-
-def _stored(session: Session, name: str) -> list[tables.PaperPacket]:
-    t = tables.PaperPacket
-    return list(session.scalars(select(t).where(t.watch == name).order_by(t.session, t.instrument)))
-
-
-def _packets(session: Session, name: str) -> dict[tuple[str, datetime, str], ProjectionPacket]:
-    """The packets of a watch, whole, by instrument, moment and digest."""
-    t, mine = tables.Packet, tables.PaperPacket
-    same = and_(t.instrument == mine.instrument, t.as_of == mine.as_of, t.digest == mine.digest)
-    rows = session.scalars(select(t).join(mine, same).where(mine.watch == name))
-    return {(row.instrument, row.as_of, row.digest): packet_of_row(row) for row in rows}
-
-
-def _returns(workspace: Workspace, instrument: str, until: datetime) -> dict[datetime, float]:
-    """Log return close to close by decision time, where it is known at a moment."""
-    bars = workspace.store.read(instrument, as_of=until)
-    if bars.is_empty():
-        return {}
-    rows = labels.sign(bars, 1).drop_nulls("ret")
-    return dict(zip((rows["ts"] + DECISION_DELAY).to_list(), rows["ret"].to_list(), strict=True))
 
 
 def _regime(bars: pl.DataFrame) -> dict[str, float]:
@@ -378,13 +270,6 @@ def _next_open(calendar: str, session: date) -> datetime:
     found = next_session(calendar, session)["open"]
     if not isinstance(found, datetime):
         raise IntegrityError(f"expected the open after {session} on the calendar {calendar}, found {found!r}")
-    return found
-
-
-def _due(calendar: str, session: date) -> datetime:
-    found = next_session(calendar, session)["as_of"]
-    if not isinstance(found, datetime):
-        raise IntegrityError(f"expected the decision time after {session} on the calendar {calendar}, found {found!r}")
     return found
 
 

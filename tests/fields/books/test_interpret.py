@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from fieldcast.data.books import book_at
+from fieldcast.data.books import BookStretch, book_at, replay
 from fieldcast.fields.books import (
     PROCESSORS,
     BookSettings,
@@ -121,6 +123,47 @@ def test_times_out_of_order_are_refused(make_depth):
             book_events(rows, at, ImbalanceSettings(levels=(1,)))
 
 
+def whole_replay(monkeypatch):
+    """`book_field` on a replay of all rows: what its short one has to agree with."""
+
+    def twin(depth: pl.DataFrame, since: datetime, levels: int) -> BookStretch:
+        states = replay(depth, levels).states
+        last = states["reasons"][-1]
+        unknown = last in ("book_unknown", "book_gap")
+        book = None if unknown else book_at(depth, states["available_at"][-1])
+        return BookStretch(states, book, Reason(last) if unknown else None)
+
+    monkeypatch.setattr("fieldcast.data.books.replay_since", twin)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.integers(0, 9), st.sampled_from(["bid", "ask"]), st.integers(1, 8), st.floats(0, 50, allow_subnormal=False),
+            st.sampled_from([None, None, None, None, None, "book_gap", "simulated"]),
+        ),
+        min_size=1, max_size=60,
+    ),
+    cut=st.integers(0, 60), window=st.sampled_from([0.5, 3.0, 20.0]),
+)  # fmt: skip
+def test_a_field_is_that_of_the_whole_replay_at_any_cut(make_depth, steps, cut, window):
+    """Snapshots, gaps, crossed and one-sided books among random changes, every half second."""
+    messages = [
+        (500 * n, kind == 0, TOP if kind == 0 else [(side, (100 - tick if side == "bid" else 99 + tick) + 0.0, size)])
+        for n, (kind, side, tick, size, _) in enumerate(steps)
+    ]
+    rows = make_depth(messages, reasons={n: why for n, (*_, why) in enumerate(steps) if why})
+    moment, chosen = START + 0.5 * cut * SECOND, replace(SMALL, window_seconds=window)
+    found = book_field(rows, moment, settings=chosen)
+    with pytest.MonkeyPatch.context() as patch:
+        whole_replay(patch)
+        expected = book_field(rows, moment, settings=chosen)
+    assert (found.figures, found.reasons, found.regime, found.simulated) == (
+        expected.figures, expected.reasons, expected.regime, expected.simulated,
+    )  # fmt: skip
+
+
 # recorded books ------------------------------------------------------------------------------------------------------
 
 
@@ -130,6 +173,14 @@ def test_a_recorded_moment_needs_nothing_later(recorded):
         one, two = (book_field(rows, moment, settings=settings_of(recorded)) for rows in (recorded.depth, part))
         assert one.figures == two.figures
         assert one.reasons == two.reasons
+
+
+def test_a_recorded_moment_is_that_of_the_whole_replay(recorded, monkeypatch):
+    fields = [book_field(recorded.depth, moment, settings=settings_of(recorded)) for moment in recorded.moments()]
+    whole_replay(monkeypatch)
+    for found in fields:
+        expected = book_field(recorded.depth, found.as_of, settings=settings_of(recorded))
+        assert (found.figures, found.reasons, found.regime) == (expected.figures, expected.reasons, expected.regime)
 
 
 def test_every_figure_of_a_recorded_moment_is_a_number_or_has_a_reason(recorded):

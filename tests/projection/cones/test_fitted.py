@@ -86,7 +86,7 @@ def test_gjr_quantiles_cover_and_see_no_future(panel: Panel, sigma: np.ndarray, 
         assert inside[known].mean() == pytest.approx(0.9, abs=0.04)
 
 
-@pytest.mark.parametrize("horizon", [1, 5])
+@pytest.mark.parametrize("horizon", [1, 5, 80])
 def test_inputs_see_no_future_and_lose_the_level(panel: Panel, sigma: np.ndarray, horizon: int) -> None:
     whole = inputs(panel, sigma, horizon)
     assert whole.shape == (*sigma.shape, len(NAMES))

@@ -86,17 +86,40 @@ def test_every_preset_names_its_source_and_its_time(name: str) -> None:
 
 def test_a_venue_that_could_not_be_seen_has_no_preset() -> None:
     with pytest.raises(MissingData, match="FeeSchedule of your own"):
-        fee_schedule("tradier")
+        fee_schedule("robinhood")
 
 
-@pytest.mark.parametrize(("day", "rate"), [("2021-02-24", "0.0000221"), ("2021-02-25", "0.0000051"), ("2025-05-13", "0.0000278"),
-                                           ("2025-05-14", "0")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "taker", "maker"),
+    [("kraken", "8.00", "4.00"), ("kraken_until_2026_07", "4.00", "2.50"), ("kraken_from_2015_08", "2.60", "1.60"),
+     ("binance_usd_margined", "0.50", "0.20"), ("binance_usd_margined_2022", "0.40", "0.20")],
+)  # fmt: skip
+def test_what_a_thousand_dollars_of_a_coin_cost(name: str, taker: str, maker: str) -> None:
+    """Golden: the venues' own percentages, as read at the preset's time, of 1,000 dollars."""
+    preset = fee_schedule(name)
+    assert preset.total(Decimal(50_000), Decimal("0.02"), ONE) == Decimal(taker)
+    assert preset.total(Decimal(50_000), Decimal("0.02"), ONE, maker=True) == Decimal(maker)
+
+
+def test_tradier_takes_nothing_for_shares_and_35_cents_a_contract() -> None:
+    """Its pricing page as it stood on 2021-11-30 (QuantConnect/Lean issue 6085)."""
+    assert fee_schedule("tradier").total(Decimal(100), Decimal(1000), ONE) == 0
+    assert fee_schedule("tradier_options").total(Decimal("1.20"), Decimal(7), Decimal(100)) == Decimal("2.45")
+
+
+@pytest.mark.parametrize(
+    ("day", "rate"),
+    [("2018-05-21", "0.0000231"), ("2018-05-22", "0.0000130"), ("2019-04-15", "0.0000130"), ("2019-04-16", "0.0000207"),
+     ("2020-02-17", "0.0000207"), ("2020-02-18", "0.0000221"), ("2021-02-24", "0.0000221"), ("2021-02-25", "0.0000051"),
+     ("2022-05-13", "0.0000051"), ("2022-05-14", "0.0000229"), ("2023-02-26", "0.0000229"), ("2023-02-27", "0.0000080"),
+     ("2024-05-21", "0.0000080"), ("2024-05-22", "0.0000278"), ("2025-05-13", "0.0000278"), ("2025-05-14", "0")],
+)  # fmt: skip
 def test_the_day_on_which_section_31_changed(day: str, rate: str) -> None:
-    """FINRA Information Notices of 2021-02-16 and 2025-04-24."""
+    """Golden: notices of FINRA, the SEC and MEMX, named in `SECTION_31`."""
     assert section_31_rate(date.fromisoformat(day)) == Decimal(rate)
 
 
-@pytest.mark.parametrize("day", ["2019-01-02", "2026-03-04"])
+@pytest.mark.parametrize("day", ["2017-01-03", "2026-03-04"])
 def test_a_day_that_is_not_on_record_is_refused(day: str) -> None:
     with pytest.raises(MissingData, match="without_regulatory"):
         section_31_rate(date.fromisoformat(day))

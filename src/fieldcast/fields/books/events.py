@@ -7,6 +7,7 @@ flow: what happened then is not known. A stretch without a message has a flow of
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 
 import numpy as np
@@ -85,9 +86,15 @@ def flow_between(table: pl.DataFrame, first: datetime, last: datetime, settings:
     if place[0] < 0:
         raise MissingData(f"expected messages of the book by {first.isoformat()}, found none; ask for a shorter stretch")
     found: dict[str, float | Reason] = {}
+    stretch = table[place[0] + 1 : place[1] + 1]    # alone: a sum over it does not depend on where the rows before begin
     for name in (item for item in settings.quantities if item.startswith("ofi_")):
-        flow, why = _flow(table, name, place)
-        found[name] = float(flow[1]) if np.isfinite(flow[1]) else reason_codes([why[1]])[0]
+        values = stretch[name].fill_null(float("nan")).to_numpy()
+        unknown = np.flatnonzero(np.isnan(values))
+        if unknown.size:
+            code = stretch["reasons"][int(unknown[-1])] or str(Reason.BEYOND_BOOK)
+            found[name] = reason_codes([code.split(",")[0]])[0]
+        else:
+            found[name] = math.fsum(values)
     return found
 
 

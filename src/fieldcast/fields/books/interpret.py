@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -25,7 +26,9 @@ from fieldcast.fields.books.slippage import SlippageField, slippage_field
 from fieldcast.fields.readings import Landmark, Reading
 from fieldcast.fields.vocabulary import LiquidityRegime
 from fieldcast.ground import InvalidInput, MissingData, Reason, reason_codes, utc
-from fieldcast.market import has_reason
+
+if TYPE_CHECKING:  # the replay compiles kernels: see `ladders`
+    from fieldcast.data.books import BookStretch
 
 CONVENTIONS = {
     "book_imbalance": "(bids − asks) / (bids + asks), 1 = bids alone",
@@ -123,6 +126,9 @@ def book_field(
 ) -> BookField:
     """Everything that the processors say about a book at one moment.
 
+    The book is played through once, and before the window only as far as its state there asks for: a whole session costs little
+    more than its last minute.
+
     Parameters
     ----------
     depth : rows of `depth` of one instrument
@@ -133,19 +139,21 @@ def book_field(
     ------
     InvalidInput : rows of several instruments, or none
     """
+    from fieldcast.data.books import any_reason
+
     settings = settings or BookSettings()
     moment = utc(as_of)
-    if depth.is_empty() or depth["instrument"].n_unique() > 1:
+    if depth.is_empty() or not depth["instrument"].eq_missing(depth["instrument"][0]).all():
         raise InvalidInput("expected depth rows of one instrument, found none or several; filter them first")
     known = depth.filter(pl.col("available_at") <= moment)
     found = _Found(settings)
     ends = known["available_at"].max()
     at = ends if isinstance(ends, datetime) else None
-    state = _read_book(found, known, moment, at)
-    _read_stretch(found, known, moment, state)
+    stretch = _stretch(found, known, moment, at)
+    state = None if stretch is None else _read_book(found, stretch)
+    _read_stretch(found, stretch, moment, state)
     costs, kyle = _read_trades(found, trades, quotes, moment)
-    tables = [table for table in (known, trades, quotes) if table is not None]
-    simulated = any(bool(table.select(has_reason(Reason.SIMULATED).any()).item()) for table in tables)
+    simulated = any(any_reason(table, Reason.SIMULATED) for table in (known, trades, quotes) if table is not None)
     return BookField(
         instrument=str(depth["instrument"][0]), as_of=moment, available_at=at, book=state, profile=found.profile,
         slippage=found.slippage, resilience=found.resilience, regime=found.regime, trade_costs=costs, kyle=kyle,
@@ -179,26 +187,33 @@ class _Found:
         self.reasons |= dict.fromkeys(names, why)
 
 
-def _read_book(found: _Found, known: pl.DataFrame, moment: datetime, at: datetime | None) -> Ladders | None:
-    """Everything that the book of the moment says by itself."""
-    from fieldcast.data.books import book_at, replay
+def _stretch(found: _Found, known: pl.DataFrame, moment: datetime, at: datetime | None) -> BookStretch | None:
+    """The replay of the window; None where there is no message, or only old ones."""
+    from fieldcast.data.books import replay_since
 
     settings = found.settings
-    names = _book_names(settings)
     if at is None:
-        found.lose(names, Reason.BOOK_UNKNOWN)
+        found.lose(_book_names(settings), Reason.BOOK_UNKNOWN)
         return None
     age = (moment - at) / timedelta(seconds=1)
     found.put("age_seconds", age)
     if settings.oldest_seconds is not None and age > settings.oldest_seconds:
-        found.lose(names, Reason.STALE)
+        found.lose(_book_names(settings), Reason.STALE)
         return None
-    last = replay(known, settings.imbalance.levels[-1], at=pl.Series([moment]).cast(pl.Datetime("us", "UTC"))).states
+    deepest = max(settings.imbalance.levels[-1], settings.resilience.levels)
+    return replay_since(known, moment - timedelta(seconds=settings.window_seconds), deepest)
+
+
+def _read_book(found: _Found, stretch: BookStretch) -> Ladders | None:
+    """Everything that the book of the moment says by itself."""
+    settings = found.settings
+    names = _book_names(settings)
+    last = stretch.states.tail(1)
     why = last["reasons"][0]
-    if why is not None:
+    if why is not None or stretch.book is None:
         found.lose(names, *reason_codes([why]))
         return None
-    book = ladders(book_at(known, moment), settings.complete)
+    book = ladders(stretch.book, settings.complete)
     if book.reason is not None:
         found.lose(names, book.reason)
         return book
@@ -241,19 +256,15 @@ def _put_slippage(found: _Found, book: Ladders) -> None:
         found.put(f"slippage_{side}_{notional:.0f}", bps, Reason.BEYOND_BOOK)
 
 
-def _read_stretch(found: _Found, known: pl.DataFrame, moment: datetime, book: Ladders | None) -> None:
+def _read_stretch(found: _Found, replayed: BookStretch | None, moment: datetime, book: Ladders | None) -> None:
     """Order flow, resilience and spread elasticity of the window."""
-    from fieldcast.data.books import replay
-
     settings = found.settings
     flows = tuple(name for name in settings.imbalance.quantities if name.startswith("ofi_"))
     others = ("half_life_seconds", "spread_elasticity", *(f"recovered_{s:g}s" for s in settings.resilience.horizons_seconds))
-    if book is None:
+    if replayed is None or book is None:
         found.lose((*flows, *others), found.reasons["mid"])
         return
-    first = moment - timedelta(seconds=settings.window_seconds)
-    deepest = max(settings.imbalance.levels[-1], settings.resilience.levels)
-    states = replay(known, deepest).states
+    first, states = moment - timedelta(seconds=settings.window_seconds), replayed.states
     table = order_book_imbalance(states, settings.imbalance)
     try:
         for name, value in flow_between(table, first, moment, settings.imbalance).items():

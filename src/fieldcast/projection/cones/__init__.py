@@ -9,6 +9,7 @@ from fieldcast.projection.cones.finish import PanelCones, packet_cones
 from fieldcast.projection.cones.layers import Layered, conformalise
 from fieldcast.projection.cones.path_bands import PathBand, path_band
 from fieldcast.projection.cones.recalibrate import BandScale, band_edges
+from fieldcast.projection.cones.reports import ReportTrees
 from fieldcast.projection.cones.shapes import Normal, PooledEmpirical, Rolling, ScaledEmpirical, TrackedScores
 from fieldcast.projection.cones.single import AdaptiveScores, ExpertCones, cone_forecaster
 from fieldcast.projection.cones.trackers import Aci, DtAci, Pid, Tracked, Tracker, split, window_quantiles
@@ -32,6 +33,7 @@ __all__ = [
     "Pid",
     "PooledEmpirical",
     "QuantileForecaster",
+    "ReportTrees",
     "Rolling",
     "ScaledEmpirical",
     "Tracked",

@@ -108,10 +108,11 @@ def _reports(session: NDArray[np.generic], night: Floats, horizon: int) -> dict[
     relative = night / trailing_mean(night, YEAR)
     following = np.busday_offset(np.asarray(session).astype("datetime64[D]"), 1, roll="backward").astype(np.int64)
     last = np.busday_offset(np.asarray(session).astype("datetime64[D]"), horizon, roll="backward").astype(np.int64)
+    seen = np.arange(1, len(day) + 1)  # no window reaches past the row that asks, however long the horizon
     columns = {}
     for back in QUARTERS_BACK:
         begin = np.searchsorted(day, following - back - SLACK, side="left")
-        end = np.searchsorted(day, last - back + SLACK, side="right")
+        end = np.minimum(np.searchsorted(day, last - back + SLACK, side="right"), seen)
         columns[f"report_{back}"] = _window_maximum(relative, begin, end)
     stacked = np.stack([columns[f"report_{back}"] for back in QUARTERS_BACK])
     columns["report_mean"] = np.log(stacked + 0.1).mean(axis=0)

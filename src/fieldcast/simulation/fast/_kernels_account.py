@@ -8,7 +8,6 @@ before the next decision. Everything between two fills is one stretch (`_kernels
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from fieldcast.simulation._kernels_fill import (
     E8,
@@ -24,6 +23,7 @@ from fieldcast.simulation._kernels_fill import (
     share_floor,
     shift_e8,
 )
+from fieldcast.simulation.fast._compiled import kernel
 from fieldcast.simulation.fast._kernels_exits import first_exit, level, trailed
 from fieldcast.simulation.fast._kernels_marks import flat, margin_call, mark
 from fieldcast.simulation.fast._layout import (
@@ -82,7 +82,7 @@ from fieldcast.simulation.fast._layout import (
 from fieldcast.trading.costs._kernels import total_shift_bps
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def wanted_lots(code, equity, price, share, terms):  # type: ignore[no-untyped-def]
     """Signed lots that a target asks for at a close.
 
@@ -106,7 +106,7 @@ def wanted_lots(code, equity, price, share, terms):  # type: ignore[no-untyped-d
     return lots if code > 0 else -lots
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def price_and_fee(side, amount, printed, cap, quote, terms):  # type: ignore[no-untyped-def]
     """(price, fee) of a fill at this print; price 0 where nobody can give one.
 
@@ -129,7 +129,7 @@ def price_and_fee(side, amount, printed, cap, quote, terms):  # type: ignore[no-
     return price, fees(gross, amount, side, cap > 0 and printed == cap, terms[T_FEES:])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def affordable(side, amount, printed, price, fee, cash, lots, terms):  # type: ignore[no-untyped-def]
     """Whether the account may carry this fill: the venue's rule, with the position marked at the print."""
     change = -side * amount * price * terms[T_FACTOR] - fee
@@ -139,7 +139,7 @@ def affordable(side, amount, printed, price, fee, cash, lots, terms):  # type: i
     return cash + change + notional >= share_ceil(abs(notional), terms[T_INITIAL])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _granted(side, amount, printed, cash, lots, quote, terms):  # type: ignore[no-untyped-def]
     """How many of `amount` lots the rules and the account let through at this print; 0 = the order is rejected."""
     after = lots + side * amount
@@ -174,20 +174,21 @@ def _granted(side, amount, printed, cash, lots, quote, terms):  # type: ignore[n
     return max(enough, abs(lots)) if against else enough
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def play(  # type: ignore[no-untyped-def]
-    opened, high, low, close, value, volume, costs, shares, lots_of_unit, terms, begin, bars, at, codes, count,
+    opened, high, low, close, volume, costs, shares, lots_of_unit, terms, begin, bars, at, codes, prints, count,
     whole, real, fills, entry,
 ):  # fmt: skip
     """One account, one instrument, `count` decisions; returns the number of fills.
 
     opened, high, low, close : (T,) int64 price units; opened 0 = no print that may be traded
-    value : (T,) closes as float64; volume : (T,) in units, or (0,) where no impact is charged
+    volume : (T,) in units, or (0,) where no impact is charged
     costs : (3, 1) or (3, T) bps: half spread, slippage, impact at quantity = volume
     shares : (T,) int64 e8 for VOLATILITY, else (0,); lots_of_unit : lots in one unit of the instrument, as a float
     terms : (TERMS,) int64
     begin, bars : the account lives from bar `begin` to bar `bars` - 1; numbers of bars are those of the arrays throughout
-    at, codes : decisions: bar at whose close the target changes, ascending, and the target
+    at, codes, prints : decisions: bar at whose close the target changes, ascending; the target; the open of the bar after, read
+        beforehand because a million bars do not stay in the cache, and one by one each would be waited for
     whole (WHOLES,) int64, real (REALS,) float64 : results, overwritten
     fills : (cap, FILL_COLUMNS) int64, kept as far as there is room; entry (3,) int64 scratch
     """
@@ -217,11 +218,11 @@ def play(  # type: ignore[no-untyped-def]
                 bar, which, found = first_exit(opened, high, low, close, first, until, entered, side, terms, entry)
             if bar > first:
                 slope = float(lots) * float(factor)
-                mark(value, first, bar, float(cash), slope, before, real)
-                before = float(cash) + slope * value[bar - 1]
+                mark(close, first, bar, float(cash), slope, before, real)
+                before = float(cash) + slope * float(close[bar - 1])
                 whole[W_BARS_HELD] += bar - first
                 if (lots < 0 or terms[T_BORROWS] != 0) and whole[W_MARGIN_BAR] < 0:
-                    called = margin_call(value, first, bar, float(cash), slope, terms[T_MAINTENANCE])
+                    called = margin_call(close, first, bar, float(cash), slope, terms[T_MAINTENANCE])
                     whole[W_MARGIN_BAR] = called
                 first = bar
             if which != NOTHING:
@@ -262,7 +263,7 @@ def play(  # type: ignore[no-untyped-def]
         if delta == 0:
             continue
         bar = t + 1
-        printed = opened[bar]
+        printed = prints[step - 1]
         side = 1 if delta > 0 else -1
         amount = 0
         if not constant:
@@ -309,7 +310,15 @@ def play(  # type: ignore[no-untyped-def]
     return done
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
+def next_opens(opened, at, count, prints):  # type: ignore[no-untyped-def]
+    """The open of the bar after each of `count` decisions; 0 where there is no such bar."""
+    last = opened.shape[0] - 1
+    for k in range(count):
+        prints[k] = opened[at[k] + 1] if at[k] < last else 0
+
+
+@kernel
 def _quote(costs, volume, bar, lots_of_unit):  # type: ignore[no-untyped-def]
     """What `price_and_fee` needs of a bar."""
     column = bar if costs.shape[1] > 1 else 0
@@ -317,7 +326,7 @@ def _quote(costs, volume, bar, lots_of_unit):  # type: ignore[no-untyped-def]
     return costs[0, column], costs[1, column], costs[2, column], known, lots_of_unit, PER_FILL
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _keep(row, bar, side, lots, price, printed, fee, kind, cash, position, decided):  # type: ignore[no-untyped-def]
     row[X_BAR], row[X_SIDE], row[X_LOTS], row[X_PRICE], row[X_PRINT] = bar, side, lots, price, printed
     row[X_FEE], row[X_KIND], row[X_CASH], row[X_POSITION], row[X_DECIDED] = fee, kind, cash, position, decided

@@ -13,30 +13,13 @@ extremes reach neither level.
 
 from __future__ import annotations
 
-from numba import njit
-
 from fieldcast.simulation._kernels_fill import NOTHING, OHLC, STOPPED, exit_in_bar, share_ceil, share_floor, stop_print
-from fieldcast.simulation.fast._kernels_marks import CHUNK, FAST
+from fieldcast.simulation.fast._compiled import kernel
+from fieldcast.simulation.fast._kernels_marks import CHUNK, lowest_and_highest
 from fieldcast.simulation.fast._layout import T_POLICY, T_TOUCH, T_TRAIL
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
-def _highest(values, first, stop):  # type: ignore[no-untyped-def]
-    found = values[first]
-    for t in range(first + 1, stop):
-        found = values[t] if values[t] > found else found
-    return found
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
-def _lowest(values, first, stop):  # type: ignore[no-untyped-def]
-    found = values[first]
-    for t in range(first + 1, stop):
-        found = values[t] if values[t] < found else found
-    return found
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def level(price, part, side, tick):  # type: ignore[no-untyped-def]
     """A price `part` e8 above (side 1) or below (side -1) `price`, on the tick and never nearer to it; at least one tick."""
     moved = share_ceil(price, part)
@@ -45,7 +28,7 @@ def level(price, part, side, tick):  # type: ignore[no-untyped-def]
     return max((price - moved) // tick, 1) * tick
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def trailed(best, part, side, stop_level):  # type: ignore[no-untyped-def]
     """The stop of a position of this side after its best price so far; it only ever comes closer."""
     if side > 0:
@@ -54,7 +37,7 @@ def trailed(best, part, side, stop_level):  # type: ignore[no-untyped-def]
     return moved if stop_level == 0 else min(moved, stop_level)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def first_exit(opened, high, low, close, first, stop, entered, side, terms, entry):  # type: ignore[no-untyped-def]
     """(bar, which, print) of the first exit of a position of this side in bars first..stop-1; which = NOTHING: none.
 
@@ -68,7 +51,7 @@ def first_exit(opened, high, low, close, first, stop, entered, side, terms, entr
     stop_level, target, best = entry[0], entry[1], entry[2]
     for base in range(first, stop, CHUNK):
         end = min(base + CHUNK, stop)
-        top, bottom = _highest(high, base, end), _lowest(low, base, end)
+        top, bottom = lowest_and_highest(high[base:end])[1], lowest_and_highest(low[base:end])[0]
         tightest = stop_level
         if trail > 0:
             reach = max(best, top) if side > 0 else min(best, bottom)

@@ -4,12 +4,16 @@ Between two fills equity is a straight line in the close,
 
     equity(t) = cash + lots * factor * close(t)
 
-so a stretch is marked in one vectorised pass that adds up the moments of the returns
+so a stretch is marked in vectorised passes over 512 bars that add up the moments of the returns
 
     r(t) = lots * factor * (close(t) - close(t-1)) / equity(t-1)
 
-and finds the extremes of 64 bars at a time; the drawdown is walked bar by bar only where those extremes leave room for a
-deeper one. A flat stretch costs nothing. Money is whole; only the figures are float64.
+and find the extremes. Where a block has no new peak its deepest point is all that counts; where it has one, and its extremes
+leave room for a deeper drawdown, 64 bars are looked at in the same way, and walked bar by bar only if they leave room
+themselves. A flat stretch costs nothing. Money is whole; only the figures are float64.
+
+Loops run over slices from 0, and extremes are those of whole numbers: with an offset in the index, or with a minimum of floats,
+the compiler does not vectorise them.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ import numpy as np
 from numba import njit
 
 from fieldcast.simulation._kernels_fill import E8
+from fieldcast.simulation.fast._compiled import kernel, summing_kernel
 from fieldcast.simulation.fast._layout import (
     R_DOWN,
     R_DRAWDOWN,
@@ -33,40 +38,68 @@ from fieldcast.simulation.fast._layout import (
     X_SIDE,
 )
 
-FAST = {"reassoc", "contract", "nsz", "nnan"}
+BLOCK = 512
 CHUNK = 64
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)
-def _stretch(value, first, stop, cash, slope, real):  # type: ignore[no-untyped-def]
-    """Moments and extremes of bars first..stop-1 whose bar before was held the same; returns (lowest, highest) close."""
+@summing_kernel
+def _moments(here, then, cash, slope):  # type: ignore[no-untyped-def]
+    """Of bars whose bar before was held the same: sums of r, r^2, min(r, 0)^2 and closes, the lowest and the highest close."""
     total = 0.0
     squares = 0.0
     down = 0.0
-    sum_value = 0.0
-    low = value[first]
+    values = 0.0
+    low = here[0]
     high = low
-    for t in range(first, stop):
-        here, then = value[t], value[t - 1]
-        change = slope * (here - then) / (cash + slope * then)
+    for i in range(here.shape[0]):
+        now, before = float(here[i]), float(then[i])
+        change = slope * (now - before) / (cash + slope * before)
         total += change
         squares += change * change
-        loss = change if change < 0.0 else 0.0
+        loss = min(change, 0.0)
         down += loss * loss
-        sum_value += here
-        low = here if here < low else low
-        high = here if here > high else high
-    real[R_SUM] += total
-    real[R_SQUARES] += squares
-    real[R_DOWN] += down
-    real[R_EQUITY] += cash * (stop - first) + slope * sum_value
+        values += now
+        low = min(low, here[i])
+        high = max(high, here[i])
+    return total, squares, down, values, low, high
+
+
+@kernel
+def lowest_and_highest(values):  # type: ignore[no-untyped-def]
+    """Extremes of whole numbers, at least one."""
+    low = values[0]
+    high = low
+    for i in range(values.shape[0]):
+        low = min(low, values[i])
+        high = max(high, values[i])
     return low, high
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def mark(value, first, stop, cash, slope, before, real):  # type: ignore[no-untyped-def]
+@kernel
+def _deeper(close, cash, slope, peak, deepest):  # type: ignore[no-untyped-def]
+    """(peak, deepest drawdown) after a block in which both may rise."""
+    for base in range(0, close.shape[0], CHUNK):
+        low, high = lowest_and_highest(close[base : base + CHUNK])
+        bottom, top = cash + slope * float(low), cash + slope * float(high)
+        if slope < 0.0:
+            bottom, top = top, bottom
+        highest = max(peak, top)
+        if highest - bottom > deepest * highest:
+            for t in range(base, min(base + CHUNK, close.shape[0])):
+                now = cash + slope * float(close[t])
+                if now > peak:
+                    peak = now
+                elif peak - now > deepest * peak:
+                    deepest = (peak - now) / peak
+        else:
+            peak = highest
+    return peak, deepest
+
+
+@kernel
+def mark(close, first, stop, cash, slope, before, real):  # type: ignore[no-untyped-def]
     """Mark bars first..stop-1 (at least one) at their closes; `before` is the equity of the bar before."""
-    now = cash + slope * value[first]
+    now = cash + slope * float(close[first])
     change = (now - before) / before
     real[R_SUM] += change
     real[R_SQUARES] += change * change
@@ -79,27 +112,30 @@ def mark(value, first, stop, cash, slope, before, real):  # type: ignore[no-unty
         peak = now
     elif peak - now > deepest * peak:
         deepest = (peak - now) / peak
-    for base in range(first + 1, stop, CHUNK):
-        end = min(base + CHUNK, stop)
-        low, high = _stretch(value, base, end, cash, slope, real)
-        bottom, top = cash + slope * low, cash + slope * high
+    for base in range(first + 1, stop, BLOCK):
+        end = min(base + BLOCK, stop)
+        here = close[base:end]
+        total, squares, down, values, low, high = _moments(here, close[base - 1 : end - 1], cash, slope)
+        real[R_SUM] += total
+        real[R_SQUARES] += squares
+        real[R_DOWN] += down
+        real[R_EQUITY] += cash * (end - base) + slope * values
+        bottom, top = cash + slope * float(low), cash + slope * float(high)
         if slope < 0.0:
             bottom, top = top, bottom
         real[R_LEAST] = min(real[R_LEAST], bottom)
         highest = max(peak, top)
         if highest - bottom > deepest * highest:
-            for t in range(base, end):
-                now = cash + slope * value[t]
-                if now > peak:
-                    peak = now
-                elif peak - now > deepest * peak:
-                    deepest = (peak - now) / peak
+            if top > peak:
+                peak, deepest = _deeper(here, cash, slope, peak, deepest)
+            else:
+                deepest = (peak - bottom) / peak
         else:
             peak = highest
     real[R_PEAK], real[R_DRAWDOWN] = peak, deepest
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def flat(bars, cash, before, real):  # type: ignore[no-untyped-def]
     """The same of bars without a position, at least one: only the first can differ from the one before it."""
     if cash != before:
@@ -116,27 +152,34 @@ def flat(bars, cash, before, real):  # type: ignore[no-untyped-def]
     real[R_EQUITY] += cash * bars
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def margin_call(value, first, stop, cash, slope, maintenance):  # type: ignore[no-untyped-def]
+@kernel
+def margin_call(close, first, stop, cash, slope, maintenance):  # type: ignore[no-untyped-def]
     """The first bar of first..stop-1 whose close leaves less equity than the maintenance margin; -1 where none does."""
     share = maintenance / E8
     for t in range(first, stop):
-        if cash + slope * value[t] < share * abs(slope) * value[t]:
+        value = float(close[t])
+        if cash + slope * value < share * abs(slope) * value:
             return t
     return -1
 
 
-@njit(cache=True, nogil=True)
+@kernel
+def _line(close, cash, slope, curve):  # type: ignore[no-untyped-def]
+    for i in range(curve.shape[0]):
+        curve[i] = cash + slope * close[i]
+
+
+@kernel
 def equity_curve(close, factor, start_cash, fills, begin, curve):  # type: ignore[no-untyped-def]
     """(T,) int64 minimal units at each close, from the fills, whose bars count from `begin` before the first close."""
     cash, lots, first = start_cash, 0, 0
     for k in range(fills.shape[0]):
-        for t in range(first, fills[k, X_BAR] - begin):
-            curve[t] = cash + lots * factor * close[t]
-        first = max(first, fills[k, X_BAR] - begin)
+        until = fills[k, X_BAR] - begin
+        if until > first:
+            _line(close[first:until], cash, lots * factor, curve[first:until])
+            first = until
         cash, lots = fills[k, X_CASH], fills[k, X_POSITION]
-    for t in range(first, curve.shape[0]):
-        curve[t] = cash + lots * factor * close[t]
+    _line(close[first:], cash, lots * factor, curve[first:])
 
 
 @njit(cache=True, nogil=True)

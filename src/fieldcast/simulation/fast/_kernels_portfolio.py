@@ -9,9 +9,9 @@ An order whose instrument has no bar waits for the next one that has; one whose 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from fieldcast.simulation._kernels_fill import lots_for_weight, part_of, share_ceil, shift_e8
+from fieldcast.simulation._kernels_fill import E8, lots_for_weight, part_of, share_ceil, shift_e8
+from fieldcast.simulation.fast._compiled import kernel
 from fieldcast.simulation.fast._kernels_account import price_and_fee
 from fieldcast.simulation.fast._layout import (
     PER_FILL,
@@ -50,56 +50,91 @@ from fieldcast.simulation.fast._layout import (
 
 P_BAR, P_ROW, P_SIDE, P_LOTS, P_PRICE, P_PRINT, P_FEE, P_DECIDED = range(8)  # columns of a fill
 PORTFOLIO_FILL_COLUMNS = 8
-H_LOTS, H_MARK, H_WORKING, H_TRADE, H_TARGET, H_NEXT = range(6)  # columns of a holding; H_TARGET as last acted on
-HOLDING_COLUMNS = 6
+# rows of the state, one column an instrument; S_WEIGHT = lots * factor
+S_LOTS, S_WEIGHT, S_MARK, S_WORKING, S_TRADE, S_FACTOR, S_INITIAL, S_MAINTENANCE = range(8)
+STATE_ROWS = 8
 Q_ROW, Q_DELTA, Q_BAR = range(3)  # columns of a working order
-UNKNOWN = -(2**62)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def account_carries(side, amount, printed, price, fee, cash, worth, needed, holding, terms):  # type: ignore[no-untyped-def]
-    """The venue's rule for one fill; worth and needed: value and initial margin of all holdings as they are marked now."""
+@kernel
+def account_carries(side, amount, printed, price, fee, cash, worth, needed, held, old, terms):  # type: ignore[no-untyped-def]
+    """The venue's rule for one fill; worth and needed: value and initial margin of all holdings as they are marked now.
+
+    held, old : lots of this instrument before the fill, and what they are worth as they are marked
+    """
     factor = terms[T_FACTOR]
     change = -side * amount * price * factor - fee
     if terms[T_BORROWS] == 0 and change < 0 and cash + change < 0:
         return False
-    old = holding[H_LOTS] * holding[H_MARK] * factor
-    new = (holding[H_LOTS] + side * amount) * printed * factor
-    needed += share_ceil(abs(new), terms[T_INITIAL]) - share_ceil(abs(old), terms[T_INITIAL])
+    new = (held + side * amount) * printed * factor
+    needed += margin_of(new, terms[T_INITIAL]) - margin_of(old, terms[T_INITIAL])
     return cash + change + worth - old + new >= needed
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def lots_granted(side, amount, printed, cash, worth, needed, holding, quote, terms):  # type: ignore[no-untyped-def]
-    """How many of `amount` lots the rules and the account let through at this print; 0 = the order is rejected."""
-    held = holding[H_LOTS]
+@kernel
+def margin_of(value, share):  # type: ignore[no-untyped-def]
+    """`share` e8 of the value of a holding, rounded up."""
+    return abs(value) if share == E8 else share_ceil(abs(value), share)
+
+
+@kernel
+def granted(side, amount, printed, cash, worth, needed, held, old, quote, terms):  # type: ignore[no-untyped-def]
+    """(lots, price, fee) that the rules and the account let through at this print; 0 lots = the order is rejected."""
     after = held + side * amount
     if abs(after) > terms[T_MOST_LOTS] and abs(after) > abs(held):
-        return 0
+        return 0, 0, 0
     if after < 0 and side < 0 and terms[T_SHORTS] == 0:
-        return 0
+        return 0, 0, 0
     price, fee = price_and_fee(side, amount, printed, 0, quote, terms)
     against = held * side < 0
     if price == 0 or (against and amount <= abs(held)):
-        return amount if price > 0 else 0
-    if account_carries(side, amount, printed, price, fee, cash, worth, needed, holding, terms):
-        return amount
+        return amount if price > 0 else 0, price, fee
+    if account_carries(side, amount, printed, price, fee, cash, worth, needed, held, old, terms):
+        return amount, price, fee
     if terms[T_CUT] == 0:
-        return 0
+        return 0, 0, 0
     enough, too_many = 0, amount
     while too_many - enough > 1:
         middle = enough + (too_many - enough) // 2
         price, fee = price_and_fee(side, middle, printed, 0, quote, terms)
-        if price > 0 and account_carries(side, middle, printed, price, fee, cash, worth, needed, holding, terms):
+        if price > 0 and account_carries(side, middle, printed, price, fee, cash, worth, needed, held, old, terms):
             enough = middle
         else:
             too_many = middle
-    return max(enough, abs(held)) if against else enough
+    amount = max(enough, abs(held)) if against else enough
+    if amount == 0:
+        return 0, 0, 0
+    price, fee = price_and_fee(side, amount, printed, 0, quote, terms)
+    return amount, price, fee
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
+def mark_all(close, weight, mark):  # type: ignore[no-untyped-def]
+    """(worth, value long and short) of all holdings at the closes of a bar; a mark stays where there is no bar."""
+    worth = 0
+    gross = 0
+    for n in range(close.shape[0]):
+        here = close[n] if close[n] > 0 else mark[n]
+        mark[n] = here
+        value = weight[n] * here
+        worth += value
+        gross += abs(value)
+    return worth, gross
+
+
+@kernel
+def margin_needed(weight, mark, share):  # type: ignore[no-untyped-def]
+    """Margin of all holdings as they are marked, of the shares (N,) e8."""
+    needed = 0
+    for n in range(weight.shape[0]):
+        if weight[n] != 0:
+            needed += margin_of(weight[n] * mark[n], share[n])
+    return needed
+
+
+@kernel
 def play_portfolio(  # type: ignore[no-untyped-def]
-    opened, close, volume, costs, lots_of_unit, terms, targets, schedule, whole, real, curve, fills, holdings, queue
+    opened, close, volume, costs, lots_of_unit, terms, targets, schedule, whole, real, curve, fills, state, acted, queue, later
 ):  # fmt: skip
     """Play every bar; returns the number of fills.
 
@@ -108,7 +143,8 @@ def play_portfolio(  # type: ignore[no-untyped-def]
     terms : (N, TERMS) int64; targets : (T, N) float64, finite wherever there is a bar
     schedule : (T,) bars at which to rebalance, or (0,): an instrument whenever its target changes
     whole, real : as of `_kernels_account.play`; curve : (T,) int64 equity at each close
-    fills : (cap, PORTFOLIO_FILL_COLUMNS), cap >= orders; holdings : (N, HOLDING_COLUMNS); queue : (cap of N + N, 3) int64 scratch
+    fills : (cap, PORTFOLIO_FILL_COLUMNS), cap >= orders; scratch: state (STATE_ROWS, N) int64, acted (N,) float64 targets as
+        last acted on, queue (cap of N + N, 3) int64 and later (N, 3) int64
     """
     bars, rows = close.shape
     constant = costs[2, 0] == 0.0
@@ -119,52 +155,57 @@ def play_portfolio(  # type: ignore[no-untyped-def]
     whole[W_MARGIN_BAR] = -1
     real[:] = 0.0
     real[R_PEAK] = real[R_LEAST] = float(start_cash)
-    holdings[:] = 0
-    acted = np.zeros(rows)
-    waiting, done = 0, 0
+    state[:] = 0
+    acted[:] = 0.0
+    held, weight, mark, working, trade = state[S_LOTS], state[S_WEIGHT], state[S_MARK], state[S_WORKING], state[S_TRADE]
+    factors, initial, maintenance = state[S_FACTOR], state[S_INITIAL], state[S_MAINTENANCE]
+    largest = 0
+    for n in range(rows):
+        factors[n], initial[n], maintenance[n] = terms[n, T_FACTOR], terms[n, T_INITIAL], terms[n, T_MAINTENANCE]
+        largest = max(largest, maintenance[n])
+    fixed = schedule.shape[0] > 0
+    waiting, done, positions = 0, 0, 0
     before = float(cash)
     for t in range(bars):
+        prints, here = opened[t], close[t]
         if waiting > 0:
-            needed = 0
-            for n in range(rows):
-                if holdings[n, H_LOTS] != 0:
-                    needed += share_ceil(abs(holdings[n, H_LOTS]) * holdings[n, H_MARK] * terms[n, T_FACTOR], terms[n, T_INITIAL])
+            needed = margin_needed(weight, mark, initial)
             kept = 0
             for at in range(waiting):
                 n, delta, decided = queue[at, Q_ROW], queue[at, Q_DELTA], queue[at, Q_BAR]
-                if close[t, n] == 0 or (opened[t, n] == 0 and waits):
+                printed = prints[n]
+                if here[n] == 0 or (printed == 0 and waits):
                     queue[kept, Q_ROW], queue[kept, Q_DELTA], queue[kept, Q_BAR] = n, delta, decided
                     kept += 1
                     continue
-                holding, own = holdings[n], terms[n]
-                holding[H_WORKING] -= delta
-                printed, side = opened[t, n], 1 if delta > 0 else -1
+                working[n] -= delta
+                side, factor, lots, own = 1 if delta > 0 else -1, factors[n], held[n], terms[n]
+                old = weight[n] * mark[n]
                 known = np.nan if constant else volume[t, n]
                 quote = (costs[0, 0], costs[1, 0], costs[2, 0], known, lots_of_unit[n], fixed_shift)
-                amount = 0
+                amount, price, fee = 0, 0, 0
                 if printed > 0:
-                    amount = lots_granted(side, abs(delta), printed, cash, worth, needed, holding, quote, own)
-                whole[W_REJECTED] += 1 if amount == 0 else 0
-                whole[W_CUT] += 1 if 0 < amount < abs(delta) else 0
+                    amount, price, fee = granted(side, abs(delta), printed, cash, worth, needed, lots, old, quote, own)
                 if amount == 0:
+                    whole[W_REJECTED] += 1
                     continue
-                price, fee = price_and_fee(side, amount, printed, 0, quote, own)
-                factor, held = own[T_FACTOR], holding[H_LOTS]
+                whole[W_CUT] += 1 if amount < abs(delta) else 0
                 gross = amount * price * factor
                 flow = -side * gross - fee
-                after = held + side * amount
-                old, new = held * holding[H_MARK] * factor, after * printed * factor
+                after = lots + side * amount
+                new = after * printed * factor
                 worth += new - old
-                needed += share_ceil(abs(new), own[T_INITIAL]) - share_ceil(abs(old), own[T_INITIAL])
+                needed += margin_of(new, initial[n]) - margin_of(old, initial[n])
                 cash += flow
-                if held != 0 and (after == 0 or (after > 0) != (held > 0)):
-                    leaving = -side * abs(held) * price * factor - part_of(fee, abs(held), amount)
+                if lots != 0 and (after == 0 or (after > 0) != (lots > 0)):
+                    leaving = -side * abs(lots) * price * factor - part_of(fee, abs(lots), amount)
                     whole[W_TRADES] += 1
-                    whole[W_WINS] += 1 if holding[H_TRADE] + leaving > 0 else 0
-                    holding[H_TRADE] = flow - leaving
+                    whole[W_WINS] += 1 if trade[n] + leaving > 0 else 0
+                    trade[n] = flow - leaving
                 else:
-                    holding[H_TRADE] = flow if held == 0 else holding[H_TRADE] + flow
-                holding[H_LOTS], holding[H_MARK] = after, printed
+                    trade[n] = flow if lots == 0 else trade[n] + flow
+                positions += (1 if after != 0 else 0) - (1 if lots != 0 else 0)
+                held[n], weight[n], mark[n] = after, after * factor, printed
                 whole[W_FEES] += fee
                 whole[W_SHIFT_COST] += abs(price - printed) * amount * factor
                 real[R_TRADED] += float(gross)
@@ -173,61 +214,57 @@ def play_portfolio(  # type: ignore[no-untyped-def]
                 row[P_PRICE], row[P_PRINT], row[P_FEE], row[P_DECIDED] = price, printed, fee, decided
                 done += 1
             waiting = kept
-        worth = 0
-        margin = 0
-        held_any = False
-        for n in range(rows):
-            if close[t, n] > 0:
-                holdings[n, H_MARK] = close[t, n]
-            lots = holdings[n, H_LOTS]
-            if lots != 0:
-                value = lots * holdings[n, H_MARK] * terms[n, T_FACTOR]
-                worth += value
-                margin += share_ceil(abs(value), terms[n, T_MAINTENANCE])
-                held_any = True
+        worth, exposed = mark_all(here, weight, mark)
         equity = cash + worth
         curve[t] = equity
-        whole[W_BARS_HELD] += 1 if held_any else 0
-        if margin > equity and whole[W_MARGIN_BAR] < 0:
+        whole[W_BARS_HELD] += 1 if positions > 0 else 0
+        # no margin is above this: each is rounded up by less than a unit, and floats are off by far less than the 1e-9
+        most = float(exposed) * (float(largest) / E8) * (1.0 + 1e-9) + rows
+        if whole[W_MARGIN_BAR] < 0 and most > float(equity) and margin_needed(weight, mark, maintenance) > equity:
             whole[W_MARGIN_BAR] = t
         _add_return(float(equity), before, real)
         before = float(equity)
-        fixed = schedule.shape[0] > 0
-        if fixed and not schedule[t]:
-            continue
-        for n in range(rows):
-            holdings[n, H_NEXT] = 0
-            if close[t, n] == 0:
-                continue
-            target = targets[t, n]
-            if not fixed and target == acted[n]:
-                continue
-            acted[n] = target
-            own = terms[n]
-            if own[T_SIZING] == WEIGHT:
-                code = int(np.rint(target * (own[T_UNIT] / 1e8) * 1e8))
-                wanted = lots_for_weight(code, equity, close[t, n], own[T_FACTOR])
-            else:
-                wanted = int(target) * own[T_UNIT]
-            holdings[n, H_NEXT] = wanted - holdings[n, H_LOTS] - holdings[n, H_WORKING]
-        for turn in range(2):
-            for n in range(rows):
-                delta = holdings[n, H_NEXT]
-                if delta == 0:
-                    continue
-                reduces = (holdings[n, H_LOTS] + holdings[n, H_WORKING]) * delta < 0
-                if reduces != (turn == 0):
-                    continue
-                queue[waiting, Q_ROW], queue[waiting, Q_DELTA], queue[waiting, Q_BAR] = n, delta, t
-                waiting += 1
-        for n in range(rows):
-            holdings[n, H_WORKING] += holdings[n, H_NEXT]
-            holdings[n, H_NEXT] = 0
+        if not fixed or schedule[t]:
+            waiting += _decide(t, here, targets[t], fixed, equity, terms, held, working, acted, queue[waiting:], later)
     whole[W_EQUITY], whole[W_CASH], whole[W_FILLS] = cash + worth, cash, done
     return done
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
+def _decide(t, here, targets, fixed, equity, terms, held, working, acted, queue, later):  # type: ignore[no-untyped-def]
+    """How many orders the targets of bar t ask for; reductions first, then increases, each by row, into `queue`."""
+    first, second = 0, 0
+    for n in range(here.shape[0]):
+        price = here[n]
+        if price == 0:
+            continue
+        target = targets[n]
+        if not fixed and target == acted[n]:
+            continue
+        acted[n] = target
+        unit, factor = terms[n, T_UNIT], terms[n, T_FACTOR]
+        if terms[n, T_SIZING] == WEIGHT:
+            code = int(np.rint(target * (unit / 1e8) * 1e8))
+            wanted = lots_for_weight(code, equity, price, factor)
+        else:
+            wanted = int(target) * unit
+        standing = held[n] + working[n]
+        delta = wanted - standing
+        if delta == 0:
+            continue
+        working[n] += delta
+        if (standing > 0) == (delta > 0) or standing == 0:
+            later[second, Q_ROW], later[second, Q_DELTA], later[second, Q_BAR] = n, delta, t
+            second += 1
+        else:
+            queue[first, Q_ROW], queue[first, Q_DELTA], queue[first, Q_BAR] = n, delta, t
+            first += 1
+    for k in range(second):
+        queue[first + k, Q_ROW], queue[first + k, Q_DELTA], queue[first + k, Q_BAR] = later[k, Q_ROW], later[k, Q_DELTA], t
+    return first + second
+
+
+@kernel
 def _add_return(now, before, real):  # type: ignore[no-untyped-def]
     change = (now - before) / before
     real[R_SUM] += change

@@ -16,14 +16,15 @@ A mark is what the close of a bar says: of a level rule its target (-1, 0, 1); o
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from fieldcast.simulation.fast._compiled import kernel
 
 BUY_AND_HOLD, SMA_CROSS, RSI, BOLLINGER, MACD, MOMENTUM, MEAN_REVERSION = range(7)
 _ONE, _LEFT, _NONE = np.int8(1), np.int8(2), np.int8(0)
 _BYTES = np.uint64(0x0101010101010101)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def sma_cross(prefix, fast, slow, short, marks):  # type: ignore[no-untyped-def]
     """Levels of the cross; prefix (T + 1,), marks (T,) int8."""
     bars = prefix.shape[0] - 1
@@ -44,7 +45,7 @@ def sma_cross(prefix, fast, slow, short, marks):  # type: ignore[no-untyped-def]
             out[i] = _ONE if newest[i] * rest + oldest[i] * part > middle[i] * whole else _NONE
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def mean_reversion(closes, prefix, period, short, marks):  # type: ignore[no-untyped-def]
     """Levels: below the mean of the last `period` closes, or above it; closes (T,) on the base of the sums."""
     bars = closes.shape[0]
@@ -57,7 +58,7 @@ def mean_reversion(closes, prefix, period, short, marks):  # type: ignore[no-unt
         out[i] = (_ONE if own < total else _NONE) - (_ONE if short and own > total else _NONE)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def momentum(closes, period, short, marks):  # type: ignore[no-untyped-def]
     """Levels: above the close of `period` bars ago, or below it."""
     bars = closes.shape[0]
@@ -68,7 +69,7 @@ def momentum(closes, period, short, marks):  # type: ignore[no-untyped-def]
         out[i] = (_ONE if here[i] > then[i] else _NONE) - (_ONE if short and here[i] < then[i] else _NONE)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def bollinger(units, sums, squares, period, width, exact, marks):  # type: ignore[no-untyped-def]
     """Latches at the bands; units (T,) int64 less the first, sums and squares (T + 1,) int64 prefix sums (differences are exact
     even where the sums themselves have wrapped round)."""
@@ -98,7 +99,7 @@ def bollinger(units, sums, squares, period, width, exact, marks):  # type: ignor
         marks[row] = (_ONE if middle > 0.0 else _LEFT) if beyond else _NONE
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def strength_lines(units, period, gains, both):  # type: ignore[no-untyped-def]
     """Wilder's averages of one period, shared by all thresholds: 100 gain, and gain + loss (0 before there is one); (T,) each."""
     gain_mean = 0.0
@@ -122,7 +123,7 @@ def strength_lines(units, period, gains, both):  # type: ignore[no-untyped-def]
         both[row] = gain_mean + loss_mean if known else 0.0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def strength_marks(gains, both, lower, upper, marks):  # type: ignore[no-untyped-def]
     """Latches where the strength is below `lower` or above `upper`."""
     for row in range(gains.shape[0]):
@@ -132,7 +133,7 @@ def strength_marks(gains, both, lower, upper, marks):  # type: ignore[no-untyped
         marks[row] = mark if both[row] > 0.0 else _NONE
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def macd(units, fast, slow, signal, short, marks):  # type: ignore[no-untyped-def]
     """Levels of the line against its signal; units (T,) int64 less the first."""
     quick_weight = 2.0 / (fast + 1.0)
@@ -168,21 +169,30 @@ def macd(units, fast, slow, signal, short, marks):  # type: ignore[no-untyped-de
         marks[row] = (_ONE if line > average else _NONE) - (_ONE if short and line < average else _NONE)
 
 
-@njit(cache=True, nogil=True)
+@kernel
+def _differs(words, same):  # type: ignore[no-untyped-def]
+    found = np.uint64(0)
+    for i in range(words.shape[0]):
+        found |= words[i] ^ same
+    return found != np.uint64(0)
+
+
+@kernel
 def changes(marks, latch, bars, codes):  # type: ignore[no-untyped-def]
     """How many bars change the target; their numbers and the targets (-1, 0, 1) go into `bars` and `codes` (T,) each.
 
-    Eight marks are looked at as one word: where nothing changes, that is all there is to do.
+    Sixty-four marks are looked at as eight words: where nothing changes, that is all there is to do.
     """
     words = marks[: marks.shape[0] // 8 * 8].view(np.uint64)
     found = 0
     last = _NONE
-    for start in range(0, marks.shape[0], 8):
-        if start // 8 < words.shape[0]:
-            word = words[start // 8]
-            if word == (np.uint64(0) if latch else np.uint64(np.uint8(last)) * _BYTES):
+    for start in range(0, marks.shape[0], 64):
+        end = min(start + 64, marks.shape[0])
+        if end - start == 64:
+            same = np.uint64(0) if latch else np.uint64(np.uint8(last)) * _BYTES
+            if not _differs(words[start // 8 : start // 8 + 8], same):
                 continue
-        for row in range(start, min(start + 8, marks.shape[0])):
+        for row in range(start, end):
             mark = marks[row]
             if latch:
                 if mark == _NONE:
@@ -196,7 +206,7 @@ def changes(marks, latch, bars, codes):  # type: ignore[no-untyped-def]
     return found
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def carried(marks, begin):  # type: ignore[no-untyped-def]
     """The last latch before a bar; 0 where there was none or it was LEAVE."""
     for row in range(begin - 1, -1, -1):

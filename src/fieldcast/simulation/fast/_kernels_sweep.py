@@ -11,7 +11,8 @@ import numpy as np
 from numba import njit
 
 from fieldcast.simulation.fast import _kernels_signals as signals
-from fieldcast.simulation.fast._kernels_account import play
+from fieldcast.simulation.fast._compiled import kernel
+from fieldcast.simulation.fast._kernels_account import next_opens, play
 from fieldcast.simulation.fast._layout import FILL_COLUMNS, T_UNIT
 
 BUY_AND_HOLD, SMA_CROSS, RSI, BOLLINGER = signals.BUY_AND_HOLD, signals.SMA_CROSS, signals.RSI, signals.BOLLINGER
@@ -72,7 +73,7 @@ def scratch_of(rule, units, exact):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def sweep_block(  # type: ignore[no-untyped-def]
-    rule, parameters, first, stop, units, sums, exact, squares, opened, high, low, close, value, volume, costs, shares,
+    rule, parameters, first, stop, units, sums, exact, squares, opened, high, low, close, volume, costs, shares,
     lots_of_unit, terms, spans, whole, real,
 ):  # fmt: skip
     """Sets first..stop-1 of `parameters` (P, 4) float64, in an order in which sets of one first parameter follow each other.
@@ -86,6 +87,7 @@ def sweep_block(  # type: ignore[no-untyped-def]
     marks = np.zeros(bars, np.int8)
     at = np.empty(bars, np.int64)
     codes = np.empty(bars, np.int64)
+    prints = np.empty(bars, np.int64)
     fills = np.empty((0, FILL_COLUMNS), np.int64)
     entry = np.zeros(3, np.int64)
     floats, lines, reach = scratch_of(rule, units, exact)
@@ -103,8 +105,9 @@ def sweep_block(  # type: ignore[no-untyped-def]
             for k in range(count):
                 at[k] += begin
                 codes[k] *= terms[T_UNIT]
+            next_opens(opened, at, count, prints)
             play(
-                opened, high, low, close, value, volume, costs, shares, lots_of_unit, terms, begin, end, at, codes, count,
+                opened, high, low, close, volume, costs, shares, lots_of_unit, terms, begin, end, at, codes, prints, count,
                 whole[row, span], real[row, span], fills, entry,
             )  # fmt: skip
 
@@ -118,20 +121,36 @@ def rule_decisions(rule, values, units, sums, exact, squares, at, codes):  # typ
     return changes(marks, rule in (RSI, BOLLINGER), at, codes)
 
 
-@njit(cache=True, nogil=True)
+@kernel
+def _all_equal(bits, last):  # type: ignore[no-untyped-def]
+    other = 0
+    for i in range(bits.shape[0]):
+        other |= bits[i] ^ last
+    return other == 0
+
+
+@kernel
 def decisions(targets, schedule, at):  # type: ignore[no-untyped-def]
     """How many bars decide something, their numbers into `at` (T,); a negative number, -1 - bar, for a target that is not known.
 
-    targets (T,) float64; schedule (T,) True in the bars that decide, or (0,): those in which the target changes
+    targets (T,) float64; schedule (T,) True in the bars that decide, or (0,): those in which the target changes. Without a
+    schedule, sixty-four targets with the bits of the last one are passed over at once: that one was known.
     """
     found = 0
     last = 0.0
-    for t in range(targets.shape[0]):
-        target = targets[t]
-        if not abs(target) < 1e15:
-            return -1 - t
-        if schedule[t] if schedule.shape[0] > 0 else target != last:
-            at[found] = t
-            found += 1
-        last = target
+    bits = targets.view(np.int64)
+    bars = targets.shape[0]
+    scheduled = schedule.shape[0] > 0
+    for start in range(0, bars, 64):
+        end = min(start + 64, bars)
+        if not scheduled and start > 0 and _all_equal(bits[start:end], bits[start - 1]):
+            continue
+        for t in range(start, end):
+            target = targets[t]
+            if not abs(target) < 1e15:
+                return -1 - t
+            if schedule[t] if scheduled else target != last:
+                at[found] = t
+                found += 1
+            last = target
     return found

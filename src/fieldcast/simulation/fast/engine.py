@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fieldcast.ground import InvalidInput, StrategyError
 from fieldcast.market.schemas import STAMP
 from fieldcast.simulation.fast import _layout as layout
-from fieldcast.simulation.fast.figures import FIGURES, figures_of
+from fieldcast.simulation.fast.figures import FIGURES, figures_row
 from fieldcast.simulation.fast.jobs import Backend, spread
 from fieldcast.simulation.fast.settings import LARGEST_TARGET, FastSettings
 from fieldcast.simulation.fast.sweeps import RULES, ParameterSets, refuse_unpriced
@@ -111,11 +111,10 @@ class FastResult:
     def figures(self) -> dict[str, Any]:
         """FIGURES of the run by name; None where a figure does not exist."""
         units = self.tape.units
-        columns = figures_of(
-            self.whole[None], self.real[None], bars=self.stop - self.begin, cash_minor=units.minor(self.settings.cash),
+        return figures_row(
+            self.whole, self.real, bars=self.stop - self.begin, cash_minor=units.minor(self.settings.cash),
             minor=10.0**-units.cash_decimals, periods_per_year=self.settings.periods_per_year,
         )  # fmt: skip
-        return pl.DataFrame(columns, schema=FIGURES).row(0, named=True)
 
     @property
     def _at_open(self) -> NDArray[np.bool_]:
@@ -349,15 +348,17 @@ def _decisions(
 def _play(
     at: NDArray[np.int64], codes: NDArray[np.int64], tape: Tape, settings: FastSettings, begin: int, stop: int
 ) -> FastResult:
-    from fieldcast.simulation.fast._kernels_account import play
+    from fieldcast.simulation.fast._kernels_account import next_opens, play
 
+    prints = np.empty(len(at), dtype=np.int64)
+    next_opens(tape.open, at, len(at), prints)
     whole = np.empty(layout.WHOLES, dtype=np.int64)
     real = np.empty(layout.REALS)
     fills = np.empty((2 * len(at), layout.FILL_COLUMNS), dtype=np.int64)
     count = play(
-        tape.open, tape.high, tape.low, tape.close, tape.value, tape.volume(settings), tape.costs(settings),
+        tape.open, tape.high, tape.low, tape.close, tape.volume(settings), tape.costs(settings),
         tape.shares(settings), tape.lots_of_unit,
-        tape.terms(settings), begin, stop, at, codes, len(at), whole, real, fills, np.zeros(3, dtype=np.int64),
+        tape.terms(settings), begin, stop, at, codes, prints, len(at), whole, real, fills, np.zeros(3, dtype=np.int64),
     )  # fmt: skip
     refuse_unpriced(whole[None], tape)
     return FastResult(tape, settings, fills[:count], whole, real, begin, stop)

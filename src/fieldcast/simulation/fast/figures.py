@@ -50,6 +50,28 @@ def figures_of(
     whole: NDArray[np.int64], real: NDArray[np.float64], *, bars: int, cash_minor: int, minor: float, periods_per_year: float
 ) -> dict[str, Any]:
     """Columns of FIGURES from (P, WHOLES) and (P, REALS); `minor` is the value of a minimal unit."""
+    found = _columns(whole, real, bars, cash_minor, minor, periods_per_year)
+    return {
+        name: values if known is None else pl.Series(values).set(pl.Series(~known), None)
+        for name, (values, known) in found.items()
+    }
+
+
+def figures_row(
+    whole: NDArray[np.int64], real: NDArray[np.float64], *, bars: int, cash_minor: int, minor: float, periods_per_year: float
+) -> dict[str, Any]:
+    """FIGURES of one run, (WHOLES,) and (REALS,), by name: the same without a table, which would take longer than the run."""
+    found = _columns(whole[None], real[None], bars, cash_minor, minor, periods_per_year)
+    return {
+        name: values[0].item() if known is None or known[0] else None
+        for name, (values, known) in found.items()
+    }
+
+
+def _columns(
+    whole: NDArray[np.int64], real: NDArray[np.float64], bars: int, cash_minor: int, minor: float, periods_per_year: float
+) -> dict[str, tuple[NDArray[Any], NDArray[np.bool_] | None]]:
+    """Values of each figure, and where they exist; None: everywhere."""
     n = float(bars)
     mean = real[:, layout.R_SUM] / n
     squares = real[:, layout.R_SQUARES]
@@ -62,28 +84,29 @@ def figures_of(
     called = whole[:, layout.W_MARGIN_BAR]
     mean_equity = real[:, layout.R_EQUITY] / n
     return {
-        "final_equity": whole[:, layout.W_EQUITY] * minor,
-        "total_return": whole[:, layout.W_EQUITY] / cash_minor - 1.0,
-        "max_drawdown": real[:, layout.R_DRAWDOWN],
+        "final_equity": (whole[:, layout.W_EQUITY] * minor, None),
+        "total_return": (whole[:, layout.W_EQUITY] / cash_minor - 1.0, None),
+        "max_drawdown": (real[:, layout.R_DRAWDOWN], None),
         "sharpe": _over(mean * scale, np.sqrt(variance), varies),
         "sortino": _over(mean * scale, down, (down > 0.0) & ~ruined),
-        "trades": trades,
+        "trades": (trades, None),
         "win_rate": _over(whole[:, layout.W_WINS].astype(np.float64), trades.astype(np.float64), trades > 0),
-        "exposure": whole[:, layout.W_BARS_HELD] / n,
+        "exposure": (whole[:, layout.W_BARS_HELD] / n, None),
         "turnover": _over(real[:, layout.R_TRADED] * (periods_per_year / n), mean_equity, mean_equity > 0.0),
-        "fees": whole[:, layout.W_FEES] * minor,
-        "price_costs": whole[:, layout.W_SHIFT_COST] * minor,
-        "fills": whole[:, layout.W_FILLS],
-        "rejected": whole[:, layout.W_REJECTED],
-        "cut": whole[:, layout.W_CUT],
-        "stopped": whole[:, layout.W_STOPPED],
-        "targets_hit": whole[:, layout.W_TARGETS],
-        "margin_call_bar": pl.Series(called).set(pl.Series(called < 0), None),
-        "ruined": ruined,
+        "fees": (whole[:, layout.W_FEES] * minor, None),
+        "price_costs": (whole[:, layout.W_SHIFT_COST] * minor, None),
+        "fills": (whole[:, layout.W_FILLS], None),
+        "rejected": (whole[:, layout.W_REJECTED], None),
+        "cut": (whole[:, layout.W_CUT], None),
+        "stopped": (whole[:, layout.W_STOPPED], None),
+        "targets_hit": (whole[:, layout.W_TARGETS], None),
+        "margin_call_bar": (called, called >= 0),
+        "ruined": (ruined, None),
     }
 
 
-def _over(above: NDArray[np.float64], below: NDArray[np.float64], known: NDArray[np.bool_]) -> pl.Series:
-    """above / below, null where it is not known."""
-    ratio = np.divide(above, below, out=np.zeros(above.size), where=known)
-    return pl.Series(ratio).set(pl.Series(~known), None)
+def _over(
+    above: NDArray[np.float64], below: NDArray[np.float64], known: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """above / below where it is known, and where that is."""
+    return np.divide(above, below, out=np.zeros(above.size), where=known), known

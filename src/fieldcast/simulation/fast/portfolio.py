@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from fieldcast.ground import ConfigError, InvalidInput, StrategyError
 from fieldcast.market.schemas import STAMP
 from fieldcast.simulation.fast import _layout as layout
-from fieldcast.simulation.fast.figures import FIGURES, figures_of
+from fieldcast.simulation.fast.figures import figures_row
 from fieldcast.simulation.fast.settings import LARGEST_TARGET, FastSettings
-from fieldcast.simulation.fast.tape import price_units, terms_of, units_of
+from fieldcast.simulation.fast.tape import price_units, terms_table, units_of
 from fieldcast.simulation.market import Market
 from fieldcast.simulation.units import Units
 
@@ -74,11 +74,10 @@ class PortfolioResult:
     @cached_property
     def figures(self) -> dict[str, Any]:
         """FIGURES of the run by name; a position of any instrument counts as exposure, its return to zero as a trade."""
-        columns = figures_of(
-            self.whole[None], self.real[None], bars=self.market.bars, cash_minor=self.units.minor(self.settings.cash),
+        return figures_row(
+            self.whole, self.real, bars=self.market.bars, cash_minor=self.units.minor(self.settings.cash),
             minor=10.0**-self.units.cash_decimals, periods_per_year=self.settings.periods_per_year,
         )  # fmt: skip
-        return pl.DataFrame(columns, schema=FIGURES).row(0, named=True)
 
     @cached_property
     def fills(self) -> pl.DataFrame:
@@ -152,7 +151,7 @@ def _play(
     from fieldcast.simulation.fast import _kernels_portfolio as kernels
 
     bars, count = table.shape
-    terms = np.stack([terms_of(market, n, units, settings) for n in range(count)])
+    terms = terms_table(market, units, settings)
     costs = settings.venue.costs
     if costs.measured is not None:
         raise ConfigError("expected constant costs for a portfolio of the fast engine, found measured profiles: use the venue")
@@ -166,11 +165,13 @@ def _play(
     whole, real = np.empty(layout.WHOLES, dtype=np.int64), np.empty(layout.REALS)
     curve = np.empty(bars, dtype=np.int64)
     fills = np.empty((most, kernels.PORTFOLIO_FILL_COLUMNS), dtype=np.int64)
-    holdings = np.empty((count, kernels.HOLDING_COLUMNS), dtype=np.int64)
+    state = np.empty((kernels.STATE_ROWS, count), dtype=np.int64)
     queue = np.empty((most + count, 3), dtype=np.int64)
+    later = np.empty((count, 3), dtype=np.int64)
     lots_of_unit = np.array([float(1 / lot) for lot in units.lot])
     done = kernels.play_portfolio(
-        opened, close, volume, parts, lots_of_unit, terms, table, schedule, whole, real, curve, fills, holdings, queue
+        opened, close, volume, parts, lots_of_unit, terms, table, schedule, whole, real, curve, fills, state, np.empty(count),
+        queue, later,
     )
     return PortfolioResult(market, units, settings, curve, fills[:done], whole, real)
 

@@ -194,7 +194,7 @@ def _shared(sets: ParameterSets, tape: Tape, settings: FastSettings) -> tuple[An
     """What `sweep_block` wants between the sets and the results."""
     squares = tape.squares if sets.rule == "bollinger" else np.empty(0, dtype=np.int64)
     return (
-        tape.closes, tape.sums, tape.exact_sums(sets.longest), squares, tape.open, tape.high, tape.low, tape.close, tape.value,
+        tape.closes, tape.sums, tape.exact_sums(sets.longest), squares, tape.open, tape.high, tape.low, tape.close,
         tape.volume(settings), tape.costs(settings), tape.shares(settings), tape.lots_of_unit, tape.terms(settings),
     )  # fmt: skip
 

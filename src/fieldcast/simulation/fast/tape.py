@@ -75,11 +75,13 @@ class Tape:
         whole = bars.size == closes.size
         part = slice(None) if whole else bars
         arrays = {name: price_units(getattr(market, name)[row][part], scale) for name in ("open", "high", "low", "close")}
-        arrays["open"][~market.trusted_open[row][part]] = 0
-        known = np.where(arrays["open"] > 0, arrays["open"], arrays["close"])      # a missing extreme is what is known of the bar
+        untrusted = ~market.trusted_open[row][part]
+        if untrusted.any():
+            arrays["open"][untrusted] = 0
         for name, extreme in (("high", np.maximum), ("low", np.minimum)):
             missing = arrays[name] == 0
-            if missing.any():
+            if missing.any():      # a missing extreme is what is known of the bar
+                known = np.where(arrays["open"] > 0, arrays["open"], arrays["close"])
                 arrays[name][missing] = extreme(known, arrays["close"])[missing]
         tape = cls(market=market, row=row, units=units, bars=bars, **arrays)
         market._cache[key] = tape
@@ -107,14 +109,10 @@ class Tape:
     # -- what the kernels share --------------------------------------------------------------------------------------
 
     @cached_property
-    def value(self) -> Floats:
-        """(T,) closes in price units as float64."""
-        return self.close.astype(np.float64)
-
-    @cached_property
     def closes(self) -> Integers:
         """(T,) closes for rules: whole units, less the first."""
-        found = close_units(self.market.close[self.row][self.bars])
+        prices = self.market.close[self.row]
+        found = close_units(prices if self.length == prices.size else prices[self.bars])
         found -= found[0]
         return found
 
@@ -266,6 +264,20 @@ def terms_of(market: Market, row: int, units: Units, settings: FastSettings) -> 
     return terms
 
 
+def terms_table(market: Market, units: Units, settings: FastSettings) -> Integers:
+    """(N, TERMS) int64 of all instruments of a market; those with the same margin and lot differ in three columns only."""
+    venue = settings.venue
+    table = np.empty((len(market.instruments), layout.TERMS), dtype=np.int64)
+    known: dict[Any, Integers] = {}
+    for row, instrument in enumerate(market.instruments):
+        key = (venue.margin_of(instrument.id), venue.is_margined(instrument), units.lot[row])
+        if key not in known:
+            known[key] = terms_of(market, row, units, settings)
+        table[row] = known[key]
+    table[:, layout.T_FACTOR], table[:, layout.T_TICK], table[:, layout.T_MOST_LOTS] = units.factor, units.tick, units.most_lots
+    return table
+
+
 def costs_of(market: Market, settings: FastSettings) -> Floats:
     """(3, N, W) bps, the venue's own."""
     from fieldcast.simulation._account import _costs
@@ -291,7 +303,8 @@ def price_units(prices: Floats, scale: float | Floats) -> Integers:
     """Prices in price units, half to even as the venue's; 0 where there is none."""
     scaled = prices * scale
     np.rint(scaled, out=scaled)
-    np.nan_to_num(scaled, copy=False, nan=0.0)
+    if not np.isfinite(scaled.sum()):
+        np.nan_to_num(scaled, copy=False, nan=0.0)
     return scaled.astype(np.int64)
 
 

@@ -1,6 +1,7 @@
 """The report of a simulated run: figures with their doubt, where the money came from, what it cost, and beside the market."""
 
 from fieldcast.simulation.report.attribution import Attribution, attribution
+from fieldcast.simulation.report.base_currency import exchange, trades_in_base
 from fieldcast.simulation.report.benchmark import Benchmark, beside, buy_and_hold
 from fieldcast.simulation.report.costs import CostBreakdown, cost_breakdown
 from fieldcast.simulation.report.drawdowns import drawdown_curve, drawdown_table
@@ -33,9 +34,11 @@ __all__ = [
     "days_per_year",
     "drawdown_curve",
     "drawdown_table",
+    "exchange",
     "hit_list",
     "monthly_table",
     "next_open_returns",
     "performance",
     "trade_figures",
+    "trades_in_base",
 ]

@@ -6,6 +6,9 @@ The net of a trade is shared among the signals by their shares at its entry, how
 belongs to its tag. What an open position has made is shared by the entries that it still consists of (first in, first out: the
 newest). Financing cannot be laid at a signal's door and stands by itself, account by account. The rows sum to the profit;
 `unexplained` is what is left over, 0 but for the rounding of floats.
+
+In a run of several currencies amounts are in the base currency: a trade at the rate of its exit, an open position at the last
+one. What is then left of the profit is what the rates did to balances (and to fees between entry and exit), and a row of its own.
 """
 
 from __future__ import annotations
@@ -20,7 +23,8 @@ import polars as pl
 from fieldcast.ground import InvalidInput
 from fieldcast.market import STAMP
 from fieldcast.simulation import _state as s
-from fieldcast.simulation.report.costs import financing, one_currency
+from fieldcast.simulation.report.base_currency import BaseRates, trades_in_base
+from fieldcast.simulation.report.costs import financing
 from fieldcast.simulation.result import SimulationResult
 
 SHARES: dict[str, pl.DataType] = {
@@ -31,13 +35,14 @@ SHARES: dict[str, pl.DataType] = {
 }
 ROWS: dict[str, pl.DataType] = {
     "source": pl.String(),
-    "kind": pl.String(),  # signal, tag, financing or corporate
+    "kind": pl.String(),  # signal, tag, event, financing, corporate or currency
     "closed": pl.Float64(),
     "open": pl.Float64(),
     "amount": pl.Float64(),
     "trades": pl.Float64(),  # by shares
 }
 UNTAGGED = "untagged"
+MOVED = "rolled or delivered"  # entries that no order asked for: the later contract of a roll, shares that an option became
 _TOLERANCE = 1e-9
 
 
@@ -68,16 +73,16 @@ def attribution(result: SimulationResult, shares: pl.DataFrame | None = None) ->
     Raises
     ------
     InvalidInput : shares that are negative, or do not sum to 1 for a decision
-    MissingData : the run holds several currencies
     """
-    unit = one_currency(result)
+    unit = 10.0**result.units.cash_decimals
+    several = len(result.units.currencies) > 1
     asked = _by_order(result, shares)
-    closed = [(order, net) for order, net in result.trades.select("entry_order", "net").iter_rows()]
+    closed = [(order, net) for order, net in trades_in_base(result).select("entry_order", "net").iter_rows()]
     parts: dict[tuple[str, str], dict[str, list[float]]] = {}
 
     def add(order: int, amount: float, column: str, trades: float) -> None:
         left = amount
-        owners = asked[order]
+        owners = asked.get(order, [("event", MOVED, 1.0)])
         for place, (kind, source, share) in enumerate(owners):
             mine = left if place == len(owners) - 1 else amount * share
             left -= mine
@@ -103,6 +108,10 @@ def attribution(result: SimulationResult, shares: pl.DataFrame | None = None) ->
         row = {"source": "corporate actions", "kind": "corporate", "closed": changed, "open": 0.0, "amount": changed}
         rows.append(row | {"trades": 0.0})
     profit = float(int(result.equity_minor()[-1]) - result.start_minor) / unit
+    if several:
+        left = profit - math.fsum(row["amount"] for row in rows)
+        row = {"source": "exchange rates", "kind": "currency", "closed": left, "open": 0.0, "amount": left, "trades": 0.0}
+        rows.append(row)
     table = pl.DataFrame(rows, schema=ROWS).sort("amount", descending=True, maintain_order=True)
     return Attribution(table, profit)
 
@@ -134,8 +143,9 @@ def _open_profit(result: SimulationResult, unit: float) -> list[tuple[int, float
     """Order and profit so far of each entry that an open position still consists of."""
     traded = dict(result.trades.group_by("instrument").agg(pl.col("net").sum()).iter_rows())
     found: list[tuple[int, float]] = []
+    rates = BaseRates.of(result)
     for n in np.flatnonzero(result.position_rows[:, s.P_LOTS]).tolist():
-        row = result.position_rows[n]
+        row, rate = result.position_rows[n], rates.last(int(result.units.currency[n]))
         instrument = result.market.instruments[n].id
         unrealised = int(row[s.P_VALUE]) - (int(row[s.P_BASIS]) if row[s.P_VALUE] == row[s.P_NOTIONAL] else 0)
         made = (int(row[s.P_REALISED]) - int(row[s.P_FEES]) + unrealised) / unit - traded.get(instrument, 0.0)
@@ -145,21 +155,21 @@ def _open_profit(result: SimulationResult, unit: float) -> list[tuple[int, float
         if abs(math.fsum(amount for _, amount in own) - made) <= 1e-6 * max(1.0, abs(made)):
             rest = made - math.fsum(amount for _, amount in own)
             own[-1] = (own[-1][0], own[-1][1] + rest)
-            found += own
+            found += [(order, amount * rate) for order, amount in own]
         else:  # a split or a roll has changed what a lot is: by lots
             whole = sum(lots for _, _, lots, _, _ in entries)
-            found += [(order, made * lots / whole) for order, _, lots, _, _ in entries]
+            found += [(order, rate * made * lots / whole) for order, _, lots, _, _ in entries]
     return found
 
 
 def _unpaired_profit(result: SimulationResult, unit: float) -> float:
     """Profit of instruments without a position that their round trips do not hold: of lots that a split or a roll has changed."""
     traded = dict(result.trades.group_by("instrument").agg(pl.col("net").sum()).iter_rows())
-    gaps = []
+    gaps, rates = [], BaseRates.of(result)
     for n in np.flatnonzero(result.position_rows[:, s.P_LOTS] == 0).tolist():
         row = result.position_rows[n]
         made = (int(row[s.P_REALISED]) - int(row[s.P_FEES])) / unit - traded.get(result.market.instruments[n].id, 0.0)
-        gaps += [made] if abs(made) > 1e-6 else []
+        gaps += [made * rates.last(int(result.units.currency[n]))] if abs(made) > 1e-6 else []
     return math.fsum(gaps)
 
 

@@ -53,12 +53,15 @@ class Benchmark:
         return {"name": self.name, "days": self.days, "own": self.own.as_dict(), **shown}
 
 
-def buy_and_hold(closes: Mapping[str, pl.DataFrame], *, start: float, days_per_year: float) -> DailyReturns:
-    """Equal amounts of every instrument bought at its first close and held, without cost.
+def buy_and_hold(
+    closes: Mapping[str, pl.DataFrame], *, start: float, days_per_year: float, entry: Mapping[str, float] | None = None
+) -> DailyReturns:
+    """Equal amounts of every instrument bought at its first close and held.
 
     Parameters
     ----------
     closes : by instrument: `ts`, `close`; one currency. An instrument whose first close comes later waits in cash until then
+    entry : by instrument: what buying it costs, a share of its amount; None = nothing
 
     Raises
     ------
@@ -73,7 +76,8 @@ def buy_and_hold(closes: Mapping[str, pl.DataFrame], *, start: float, days_per_y
         known = table.filter(pl.col("close").is_not_null() & pl.col("close").is_not_nan()).sort("ts")
         if known.is_empty() or not (known["close"] > 0.0).all():
             raise InvalidInput(f"expected closes of {name} above 0, found {known.height} rows with others among them")
-        part = known.select("ts", (pl.col("close") / known["close"][0]).alias(f"c{place}"))
+        kept = 1.0 - (0.0 if entry is None else entry[name])
+        part = known.select("ts", (kept * pl.col("close") / known["close"][0]).alias(f"c{place}"))
         whole = part if whole is None else whole.join(part, on="ts", how="full", coalesce=True)
     assert whole is not None
     columns = [name for name in whole.columns if name != "ts"]

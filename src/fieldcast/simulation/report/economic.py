@@ -7,9 +7,11 @@ Let t be the first bar of session s, E(t) the equity at its close, and everythin
     cost(s)   spread, slippage, impact and commissions of every fill of the session, / V(s)
     gross(s)  (V(s+1) - V(s)) / V(s) + cost(s), so that 1 + gross - cost chains to the account's own growth
 
-A position of an instrument without an open in bar t stands at its last close. The benchmark is the same instrument held from open
-to open. The decision behind a session's row was made at the end of the bar before t; where t begins at that very moment (markets
-that never close), its first print comes after it, and is stamped one microsecond later.
+A position of an instrument without an open in bar t stands at its last close. A split changes the lots, and a price from before
+it counts times old / new. The benchmark is one instrument held from open to open, with the splits of the run's events, and with
+their dividends put back into it at the open of the ex-date. The decision behind a session's row was made at the end of the bar
+before t; where t begins at that very moment (markets that never close), its first print comes after it, and is stamped one
+microsecond later.
 """
 
 from __future__ import annotations
@@ -23,8 +25,11 @@ from numpy.typing import NDArray
 
 from fieldcast.ground import IntegrityError, InvalidInput, MissingData
 from fieldcast.simulation import _state as s
+from fieldcast.simulation._round_trips import splits_of
+from fieldcast.simulation.event_table import PRICE_PLACES, EventKind
 from fieldcast.simulation.market import Market
 from fieldcast.simulation.report.costs import one_currency
+from fieldcast.simulation.report.splits import shares_through
 from fieldcast.simulation.result import SimulationResult
 from fieldcast.validation.economic import NextOpenReturns
 
@@ -48,7 +53,7 @@ def next_open_returns(
     market : what the run was played on; its hash is compared
     benchmark : id of the instrument of `market` that stands for the market
     name : of what was traded; by default the instruments' ids
-    first, last : sessions (UTC dates) of the out-of-sample span, both included; None: from the first session that a decision
+    first, last : sessions (trading days) of the out-of-sample span, both included; None: from the first session that a decision
         came before, to the last one that another follows
 
     Raises
@@ -64,7 +69,7 @@ def next_open_returns(
     assert market.session is not None
     starts = np.concatenate(([0], np.flatnonzero(np.diff(market.session)) + 1))
     value, cost = _at_opens(result, unit)
-    level = _held(market, market.row(benchmark))
+    level = _total_level(result, market.row(benchmark))
     starts = starts[starts > 0]  # nothing was decided before the first bar
     if starts.size < 2:
         raise MissingData(f"expected at least two sessions after the first bar, found {starts.size}")
@@ -128,7 +133,8 @@ def _at_opens(result: SimulationResult, unit: float) -> tuple[Array, Array]:
     # what happened within the bar after its open: the way from open to close, later fills, and events
     later = np.zeros(bars)
     for row in range(len(market.instruments)):
-        opened, closed = _open_and_close(market, row)
+        shares = shares_through(result, row)
+        opened, closed = _open_and_close(market, row, shares)
         mine = n == row
         factor = float(result.units.factor[row]) * float(result.units.price_scale[row])
         lots = _lots_after_open(result, row, mine & at_open)
@@ -146,51 +152,76 @@ def _at_opens(result: SimulationResult, unit: float) -> tuple[Array, Array]:
 
 
 def _lots_after_open(result: SimulationResult, row: int, at_open: NDArray[np.bool_]) -> Array:
-    """(T,) lots held after the fills at each open: all fills up to the close, less those that came later in the bar.
+    """(T,) lots held after the fills at each open: fills and splits up to it, in their order.
 
     Raises
     ------
-    MissingData : an event has changed the lots without a fill
+    MissingData : an event that is neither a fill nor a split has changed the lots
     """
     fills = result.fill_rows
     signed = fills[:, s.F_SIDE] * fills[:, s.F_LOTS]
     mine = fills[:, s.F_INSTRUMENT] == row
     bars = result.market.bars
-    by_bar = np.bincount(fills[mine, s.F_BAR], weights=signed[mine], minlength=bars)
-    rest = mine & ~at_open
-    later = np.bincount(fills[rest, s.F_BAR], weights=signed[rest], minlength=bars)
-    held: Array = (np.cumsum(by_bar) - later).astype(np.float64)
-    if int(by_bar.sum()) != int(result.position_rows[row, s.P_LOTS]):
+    first, later = mine & at_open, mine & ~at_open
+    opens = np.bincount(fills[first, s.F_BAR], weights=signed[first], minlength=bars)
+    rest = np.bincount(fills[later, s.F_BAR], weights=signed[later], minlength=bars)
+    splits = [one for one in splits_of(result).tolist() if one[0] == row]
+    held, begin, lots = np.empty(bars), 0, 0
+    for _, bar, new, old in [*splits, [row, bars, 1, 1]]:  # a split counts before anything trades at the open of its bar
+        after = lots + np.cumsum(opens[begin:bar]) + np.cumsum(rest[begin:bar])
+        held[begin:bar] = after - rest[begin:bar]
+        lots = int(after[-1]) if bar > begin else lots
+        lots = (abs(lots) * new // old) * (1 if lots > 0 else -1)
+        begin = bar
+    if lots != int(result.position_rows[row, s.P_LOTS]):
         raise MissingData(
-            f"expected the lots of {result.market.instruments[row].id} to follow from its fills, found {int(by_bar.sum())} and "
-            f"{int(result.position_rows[row, s.P_LOTS])}: an event such as a split changed them; play the run on adjusted prices"
+            f"expected the lots of {result.market.instruments[row].id} to follow from its fills and splits, found {lots} and "
+            f"{int(result.position_rows[row, s.P_LOTS])}: another event changed them"
         )
     return held
 
 
-def _open_and_close(market: Market, row: int) -> tuple[Array, Array]:
+def _open_and_close(market: Market, row: int, shares: Array) -> tuple[Array, Array]:
     """(T,) open and close of each bar; the last close where there is no bar or no open, 0 before the first."""
-    close = _held(market, row, opens=False)
-    before = np.concatenate(([np.nan], close[:-1]))
+    close = _held(market, row, shares, opens=False)
+    before = np.concatenate(([np.nan], (close * shares)[:-1])) / shares
     opened = np.where(np.isfinite(market.open[row]), market.open[row], np.where(np.isfinite(before), before, close))
     known = np.isfinite(close)
     return np.where(known, opened, 0.0), np.where(known, close, 0.0)
 
 
-def _held(market: Market, row: int, *, opens: bool = True) -> Array:
-    """(T,) the open of each bar, or the last close before it where there is none; with `opens` false the last known close."""
+def _held(market: Market, row: int, shares: Array, *, opens: bool = True) -> Array:
+    """(T,) the open of each bar, or the last close before it where there is none; with `opens` false the last known close.
+
+    shares : (T,) of `shares_through`; an earlier close counts in the shares of the bar that it stands for
+    """
     close = market.close[row]
     place = np.maximum.accumulate(np.where(np.isfinite(close), np.arange(close.size), -1))
-    last: Array = np.where(place >= 0, close[np.maximum(place, 0)], np.nan)
+    last: Array = np.where(place >= 0, (close * shares)[np.maximum(place, 0)], np.nan)
     if not opens:
-        return last
-    return np.where(np.isfinite(market.open[row]), market.open[row], np.concatenate(([np.nan], last[:-1])))
+        return last / shares
+    return np.where(np.isfinite(market.open[row]), market.open[row], np.concatenate(([np.nan], last[:-1])) / shares)
+
+
+def _total_level(result: SimulationResult, row: int) -> Array:
+    """(T,) what one share of the first bar is worth at each open, with its splits, and its dividends put back into it."""
+    shares = shares_through(result, row)
+    own: Array = _held(result.market, row, shares) * shares
+    level = own.copy()
+    rows = result.event_rows
+    paid = rows[(rows[:, s.EV_KIND] == EventKind.DIVIDEND) & (rows[:, s.EV_INSTRUMENT] == row)]
+    for step, amount in paid[:, [s.EV_STEP, s.EV_A]].tolist():  # on the shares before a split of the same moment
+        bar = step // 2
+        if bar > 0 and own[bar] > 0.0:
+            level[bar:] *= 1.0 + amount / 10.0**PRICE_PLACES * float(shares[bar - 1]) / own[bar]
+    return level
 
 
 def _events_within(result: SimulationResult) -> Array:
-    """(T,) minimal units earned by events after the open of each bar."""
+    """(T,) minimal units earned by events after the open of each bar; a dividend counts at the open of its ex-date's bar."""
     market = result.market
-    rows = result.journal.filter(pl.col("account").is_in(_INCOME)).select(pl.col("ts").dt.epoch("us"), "amount_minor")
+    earned = pl.col("account").is_in(_INCOME) & (pl.col("kind") != "dividend")
+    rows = result.journal.filter(earned).select(pl.col("ts").dt.epoch("us"), "amount_minor")
     ts, amount = rows["ts"].to_numpy(), -rows["amount_minor"].to_numpy()
     bar = np.minimum(np.searchsorted(market.ts, ts, side="left"), market.bars - 1)
     inside = ts > market.open_ts[bar]

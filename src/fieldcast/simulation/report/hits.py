@@ -3,13 +3,14 @@
 A call is made at the end of a bar. The first price that it could have been acted on is the next open that is a real print; it is
 judged by the open `horizon` bars later:
 
-    realised    open(entry + horizon) / open(entry) - 1          bars of its own instrument that have a real open
+    realised    open(entry + horizon) / open(entry) - 1          bars of its own instrument that have a real open; a split between
+                                                                 the two changes the number of shares and is no move
     hit         the sign of `realised` is the called side; a move of exactly zero is neither a hit nor a miss
 
 A call belongs to the trade that was open in its direction right after its entry. A call without a trade says why: it called no
 side, its order was refused, its position is still open, or nothing was done about it; a trade without a call is counted too.
-Where calls last one bar, the moves of a trade's calls make up its whole way, from the open of its entry to the open of its
-exit, and are summed to show it.
+The bars that a trade's calls last make up its whole way, from the open of its entry to the open of its exit: each bar counts
+once, however many calls last through it, and none after the exit. Their moves are summed to show it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from fieldcast.market import STAMP
 from fieldcast.simulation.market import Market
 from fieldcast.simulation.report.attribution import oldest_entry
 from fieldcast.simulation.report.figures import Figure
+from fieldcast.simulation.report.splits import shares_through
 from fieldcast.simulation.result import SimulationResult
 
 CALLS = ("ts", "instrument", "predicted")
@@ -65,7 +67,7 @@ class HitList:
     untraded : the others, by reason
     uncalled : rows of trades to which no call belongs
     gaps : for each trade, by its row: its way from open to open that its calls do not make up, as a share of the entry; None
-        where `horizon` is above 1 or the trade is still open
+        where it was not entered and left at opens
     """
 
     table: pl.DataFrame
@@ -128,14 +130,14 @@ def hit_list(calls: pl.DataFrame, result: SimulationResult, *, horizon: int = 1)
         _still_open(result),
     ])
     parts = [
-        _judged(part.with_columns(instrument=pl.lit(name)), market, spans, horizon, refused)
+        _judged(part.with_columns(instrument=pl.lit(name)), result, spans, horizon, refused)
         for (name,), part in rows.group_by("instrument", maintain_order=True)
     ]
     table = pl.concat([part for part, _ in parts]).sort("ts", "instrument")
     ways: dict[int, float] = {}
     for _, found in parts:
         ways |= found
-    return _counted(table, horizon, result.trades, market, ways)
+    return _counted(table, horizon, result, ways)
 
 
 def _still_open(result: SimulationResult) -> pl.DataFrame:
@@ -151,11 +153,12 @@ def _still_open(result: SimulationResult) -> pl.DataFrame:
 
 
 def _judged(
-    calls: pl.DataFrame, market: Market, spans: pl.DataFrame, horizon: int, refused: pl.DataFrame
+    calls: pl.DataFrame, result: SimulationResult, spans: pl.DataFrame, horizon: int, refused: pl.DataFrame
 ) -> tuple[pl.DataFrame, dict[int, float]]:
     """The rows of one instrument, and for each of its trades the sum of its calls' moves."""
-    name = calls["instrument"][0]
+    name, market = calls["instrument"][0], result.market
     bars, opens = _real_opens(market, market.row(name))
+    level = opens * shares_through(result, market.row(name))[bars]
     stamp, side = calls["stamp"].to_numpy(), calls["predicted"].cast(pl.Int64).to_numpy()
     place = np.searchsorted(bars, np.searchsorted(market.ts, stamp), side="right")
     entered, known = place < bars.size, place + horizon < bars.size
@@ -163,7 +166,7 @@ def _judged(
     if not bars.size:
         raise MissingData(f"expected a real open of {name} in the market, found none")
     entry, leave = opens[first], opens[last]
-    realised = np.where(known, leave / entry - 1.0, np.nan)
+    realised = np.where(known, level[last] / level[first] - 1.0, np.nan)
     trade = np.full(stamp.size, NONE, dtype=np.int64)
     for direction in (1, -1):
         entries, exits, numbers = _spans(spans, name, direction)
@@ -171,8 +174,11 @@ def _judged(
         inside = (side == direction) & entered & (latest >= 0)
         inside &= market.open_ts[bars[first]] < exits[np.maximum(latest, 0)] if exits.size else False
         trade = np.where(inside, numbers[np.maximum(latest, 0)] if numbers.size else NONE, trade)
-    moves = np.where(known, leave - entry, 0.0)
-    ways = {int(row): float(moves[trade == row].sum()) for row in np.unique(trade[trade >= 0])}
+    ends = dict(spans.filter(pl.col("row") >= 0).select("row", pl.col("exit_ts").dt.epoch("us")).iter_rows())
+    ways = {
+        int(row): _covered(first[trade == row], horizon, level, int(np.searchsorted(market.open_ts[bars], ends[int(row)])))
+        for row in np.unique(trade[trade >= 0])
+    }
     judged = known & (side != 0) & (realised != 0.0)
     table = calls.select(
         pl.from_epoch("stamp", time_unit="us").dt.replace_time_zone("UTC").alias("ts"),
@@ -200,7 +206,19 @@ def _judged(
     return told.select(pl.col(column).cast(dtype) for column, dtype in SCHEMA.items()), ways
 
 
-def _counted(table: pl.DataFrame, horizon: int, trades: pl.DataFrame, market: Market, ways: dict[int, float]) -> HitList:
+def _covered(entries: Integers, horizon: int, level: Array, leave: int) -> float:
+    """The sum of one-bar moves over the bars that calls entered at these places last, each bar once, up to the trade's exit.
+
+    entries : (n,) ascending places in `level`, the opens of the instrument in shares of the first one
+    leave : place of the open at which the trade ended
+    """
+    until = np.minimum(entries + horizon, min(leave, level.size - 1))
+    begin = np.maximum(entries, np.concatenate(([0], until[:-1])))
+    return float((level[until] - level[begin])[until > begin].sum())
+
+
+def _counted(table: pl.DataFrame, horizon: int, result: SimulationResult, ways: dict[int, float]) -> HitList:
+    trades = result.trades
     called = table.filter(pl.col("predicted") != 0)
     judged = called.filter(pl.col("hit").is_not_null())
     hits = int(judged["hit"].sum())
@@ -220,7 +238,7 @@ def _counted(table: pl.DataFrame, horizon: int, trades: pl.DataFrame, market: Ma
         traded=table.height - table["trade"].null_count(),
         untraded={str(reason): int(count) for reason, count in untraded.iter_rows()},
         uncalled=tuple(row for row in range(trades.height) if row not in with_calls),
-        gaps=_gaps(trades, market, ways) if horizon == 1 else dict.fromkeys(range(trades.height)),
+        gaps=_gaps(result, ways),
     )
 
 
@@ -229,22 +247,23 @@ def _share(count: int, n: int) -> Figure:
     return Figure(value=count / n, low=low, high=high)
 
 
-def _gaps(trades: pl.DataFrame, market: Market, ways: dict[int, float]) -> dict[int, float | None]:
+def _gaps(result: SimulationResult, ways: dict[int, float]) -> dict[int, float | None]:
     """The way of each closed trade between the opens of its entry and exit, less its calls' moves, over the entry's open."""
     found: dict[int, float | None] = {}
-    columns = trades.select("instrument", pl.col("entry_ts", "exit_ts").dt.epoch("us"))
+    shares = {one.id: shares_through(result, n) for n, one in enumerate(result.market.instruments)}
+    columns = result.trades.select("instrument", pl.col("entry_ts", "exit_ts").dt.epoch("us"))
     for row, (name, entry, leave) in enumerate(columns.iter_rows()):
-        begin, end = (None if stamp is None else _open_at(market, name, stamp) for stamp in (entry, leave))
+        begin, end = (_open_at(result.market, name, stamp, shares[name]) for stamp in (entry, leave))
         found[row] = None if begin is None or end is None else (end - begin - ways.get(row, 0.0)) / begin
     return found
 
 
-def _open_at(market: Market, instrument: str, stamp: int) -> float | None:
-    """The open of the bar that begins at this moment (microseconds); None where none does."""
+def _open_at(market: Market, instrument: str, stamp: int, shares: Array) -> float | None:
+    """The open of the bar that begins at this moment (microseconds), in shares of the first bar; None where none does."""
     place = int(np.searchsorted(market.open_ts, stamp))
     if place >= market.bars or int(market.open_ts[place]) != stamp:
         return None
-    value = float(market.open[market.row(instrument), place])
+    value = float(market.open[market.row(instrument), place] * shares[place])
     return value if np.isfinite(value) else None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -12,9 +12,12 @@ import polars as pl
 from fieldcast.evaluation import DeflatedTrial, FamilyFigures
 from fieldcast.evaluation.intervals import DRAWS
 from fieldcast.ground import MissingData, Reason, Shown
+from fieldcast.simulation.derivatives import OptionTerms
+from fieldcast.simulation.option_margin import margin_warning
 from fieldcast.simulation.report.attribution import Attribution, attribution
+from fieldcast.simulation.report.base_currency import trades_in_base
 from fieldcast.simulation.report.benchmark import Benchmark, beside
-from fieldcast.simulation.report.costs import CostBreakdown, cost_breakdown, one_currency, traded_value
+from fieldcast.simulation.report.costs import CostBreakdown, cost_breakdown, traded_value
 from fieldcast.simulation.report.drawdowns import drawdown_curve, drawdown_table
 from fieldcast.simulation.report.figures import Figure, attempted
 from fieldcast.simulation.report.hits import HitList
@@ -170,6 +173,7 @@ def backtest_report(
     family: FamilyFigures | None = None,
     trial_id: str | None = None,
     hits: HitList | None = None,
+    contracts: Iterable[OptionTerms] = (),
     cash_rate: float = 0.0,
     draws: int = DRAWS,
     seed: int = 0,
@@ -182,6 +186,7 @@ def backtest_report(
     benchmark : from `benchmark.buy_and_hold`, say
     family, trial_id : the run's family as the trial log has it, and the run's own trial in it; both or neither
     hits : of a classifier's calls, from `hits.hit_list`
+    contracts : terms of the options of the run; a warning says where a broker would have asked for more (`option_margin`)
     cash_rate : by the year
     draws, seed : of the bootstrap
     """
@@ -225,7 +230,7 @@ def backtest_report(
         performance=figures,
         deflation=Deflation.of(family, trial_id) if family is not None and trial_id is not None else Deflation.unknown(),
         activity=_activity(result),
-        trades=trade_figures(result.trades, start=result.start_equity, open_positions=result.positions.height),
+        trades=trade_figures(trades_in_base(result), start=result.start_equity, open_positions=result.positions.height),
         drawdowns=drawdown_table(curve, start=result.start_equity, most=MOST_DRAWDOWNS),
         underwater=drawdown_curve(curve, start=result.start_equity),
         monthly=pl.DataFrame(schema=MONTHS) if daily is None else monthly_table(daily),
@@ -235,7 +240,7 @@ def backtest_report(
         benchmark=market,
         hits=hits,
         absent=absent,
-        warnings=result.warnings,
+        warnings=(*result.warnings, *margin_warning(result, contracts)),
     )
 
 
@@ -274,5 +279,4 @@ def _activity(result: SimulationResult) -> Activity:
 
 def _turnover(result: SimulationResult, mean_equity: float, years: float) -> Figure:
     """Value bought and sold by the year, in multiples of the mean equity."""
-    one_currency(result)
     return Figure.of(traded_value(result) / mean_equity / years)

@@ -4,14 +4,21 @@ Each takes closes in whole units (see `units`), whole parameters and the targets
 are compared as integers, without division: sum_fast * slow > sum_slow * fast. The exponential averages of `rsi` and `macd` have
 no finite decimal and are float64, in the order of operations that is written here and without fused or reordered instructions;
 another kernel that keeps this order gives the same bits.
+
+They allocate nothing and are compiled without numba's runtime, which takes a new process longer to start than a run takes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from numba import njit
 
+kernel: Callable[[Callable[..., Any]], Any] = njit(cache=True, _nrt=False)  # type: ignore[call-overload]
 
-@njit(cache=True)
+
+@kernel
 def sma_cross(units, fast, slow, short, out):  # type: ignore[no-untyped-def]
     """1 where the mean of `fast` closes is above that of `slow`, else 0 (where below and `short`: -1)."""
     quick = units[0] * 0
@@ -34,7 +41,7 @@ def sma_cross(units, fast, slow, short, out):  # type: ignore[no-untyped-def]
             out[row] = -1.0
 
 
-@njit(cache=True)
+@kernel
 def mean_reversion(units, period, short, out):  # type: ignore[no-untyped-def]
     """1 where the close is below the mean of the last `period` closes, its own among them, else 0 (above and `short`: -1)."""
     total = units[0] * 0
@@ -52,7 +59,7 @@ def mean_reversion(units, period, short, out):  # type: ignore[no-untyped-def]
             out[row] = -1.0
 
 
-@njit(cache=True)
+@kernel
 def momentum(units, period, short, out):  # type: ignore[no-untyped-def]
     """1 where the close is above that of `period` bars ago, else 0 (below and `short`: -1)."""
     for row in range(units.shape[0]):
@@ -66,7 +73,7 @@ def momentum(units, period, short, out):  # type: ignore[no-untyped-def]
             out[row] = -1.0
 
 
-@njit(cache=True)
+@kernel
 def bollinger(units, period, width, exact, out):  # type: ignore[no-untyped-def]
     """1 from a close at or below mean - width deviations until one at or above mean + width deviations.
 
@@ -108,7 +115,7 @@ def bollinger(units, period, width, exact, out):  # type: ignore[no-untyped-def]
         out[row] = held
 
 
-@njit(cache=True)
+@kernel
 def rsi(units, period, lower, upper, out):  # type: ignore[no-untyped-def]
     """1 from an RSI below `lower` until one above `upper`; RSI = 100 gain / (gain + loss), Wilder's averages of the changes.
 
@@ -141,7 +148,7 @@ def rsi(units, period, lower, upper, out):  # type: ignore[no-untyped-def]
         out[row] = held
 
 
-@njit(cache=True)
+@kernel
 def macd(units, fast, slow, signal, short, out):  # type: ignore[no-untyped-def]
     """1 where the MACD line is above its signal, else 0 (below and `short`: -1).
 

@@ -13,6 +13,7 @@ from fieldcast.ground import InvalidInput
 
 DIGITS = 8
 _MOST = 2.0**62
+_HEAD = 1_024
 
 
 def close_units(close: npt.ArrayLike) -> npt.NDArray[np.int64]:
@@ -31,9 +32,15 @@ def close_units(close: npt.ArrayLike) -> npt.NDArray[np.int64]:
         raise InvalidInput(f"expected closes that are finite and above 0, found {c[row]} at bar {row}; mask it first")
     for digits in range(DIGITS + 1):
         scale = 10.0**digits
+        if digits < DIGITS and not _carries(scale, c[:_HEAD]):      # most units that are too coarse are so at once
+            continue
         whole = np.rint(c * scale)
         if digits == DIGITS or bool((whole / scale == c).all()):
             break
     if c.size and float(whole.max()) >= _MOST:
         raise InvalidInput(f"expected closes below {_MOST / scale:g}, found {c.max():g}: in units of 1e-{digits} it does not fit")
     return whole.astype(np.int64)
+
+
+def _carries(scale: float, closes: npt.NDArray[np.float64]) -> bool:
+    return bool((np.rint(closes * scale) / scale == closes).all())

@@ -37,17 +37,39 @@ SECTION_31 = (
         "FINRA Information Notice 3/15/16: stays at 21.80 a million until 2016-09-30 or later",
     ),
     RegulatoryRate(
+        date(2018, 5, 7), date(2018, 5, 21), Decimal("0.0000231"), None,
+        "FINRA Information Notice 5/7/18: 23.10 a million at its date, until 2018-05-21",
+    ),
+    RegulatoryRate(
+        date(2018, 5, 22), date(2019, 4, 15), Decimal("0.0000130"), None,
+        "FINRA Information Notice 5/7/18: 13.00 a million from 2018-05-22; SEC Fee Rate Advisory #2 for fiscal year 2019: until "
+        "2019-04-15",
+    ),
+    RegulatoryRate(
+        date(2019, 4, 16), date(2020, 2, 17), Decimal("0.0000207"), None,
+        "SEC Fee Rate Advisory #2 for fiscal year 2019: 20.70 a million from 2019-04-16; FINRA Information Notice 2/3/20: until "
+        "2020-02-17",
+    ),
+    RegulatoryRate(
         date(2020, 2, 18), date(2021, 2, 24), Decimal("0.0000221"), None,
         "FINRA Information Notices 2/3/20 and 2/16/21: 22.10 a million from 2020-02-18 to 2021-02-24",
     ),
     RegulatoryRate(
-        date(2021, 2, 25), date(2021, 9, 30), Decimal("0.0000051"), None,
-        "FINRA Information Notice 2/16/21: 5.10 a million from 2021-02-25, for fiscal year 2021",
+        date(2021, 2, 25), date(2022, 5, 13), Decimal("0.0000051"), None,
+        "FINRA Information Notice 2/16/21: 5.10 a million from 2021-02-25; MEMX Trader Alert 22-11: until 2022-05-13",
     ),
     RegulatoryRate(
-        date(2024, 11, 1), date(2025, 5, 13), Decimal("0.0000278"), None,
-        "FINRA Information Notice 4/24/25: 27.80 a million until 2025-05-13; interactivebrokers.co.uk and tradestation.com, "
-        "pages that name the CAT fee of November 2024",
+        date(2022, 5, 14), date(2023, 2, 26), Decimal("0.0000229"), None,
+        "MEMX Trader Alert 22-11, of SEC Fee Rate Advisory #1 for fiscal year 2022: 22.90 a million from 2022-05-14; SEC, "
+        "2023-01-23 (88 FR 5051): until 2023-02-26",
+    ),
+    RegulatoryRate(
+        date(2023, 2, 27), date(2024, 5, 21), Decimal("0.0000080"), None,
+        "SEC, 2023-01-23 (88 FR 5051): 8.00 a million from 2023-02-27; SEC, 2024-04-17 (89 FR 29402): until 2024-05-21",
+    ),
+    RegulatoryRate(
+        date(2024, 5, 22), date(2025, 5, 13), Decimal("0.0000278"), None,
+        "SEC, 2024-04-17 (89 FR 29402): 27.80 a million from 2024-05-22; FINRA Information Notice 4/24/25: until 2025-05-13",
     ),
     RegulatoryRate(
         date(2025, 5, 14), date(2026, 3, 3), Decimal(0), None,

@@ -2,7 +2,8 @@
 
 Fees change, and depend on the account's tier: each preset is the lowest tier of a plan, at the time that it names, and a
 run whose days lie elsewhere uses it as an assumption. `note` says what a preset leaves out. A venue whose own page could not be
-seen has no preset: Tradier is one; write a `FeeSchedule` from your agreement.
+seen has a preset only where two who read that page independently state the same figures; `source` then names them, and
+`published` when they read it. For any other venue write a `FeeSchedule` from your agreement.
 """
 
 from __future__ import annotations
@@ -17,6 +18,11 @@ from fieldcast.trading.costs.fees import FeeSchedule
 _IBKR = "https://www.interactivebrokers.co.uk/en/pricing/commissions-stocks.php?re=amer"
 _IBKR_TIME = "between 2024-11 and 2025-05 (by the section 31 and CAT fees that it lists)"
 _COIN = Decimal("0.00000001")
+_TRADIER = (
+    "https://github.com/QuantConnect/Lean/issues/6085 and https://github.com/api-evangelist/tradier (plans), of "
+    "https://brokerage.tradier.com/pricing and https://tradier.com/individuals/pricing"
+)
+_KRAKEN = "https://www.kraken.com/features/fee-schedule"
 
 _ALL = (
     FeeSchedule(
@@ -70,6 +76,49 @@ _ALL = (
         note="online, a contract; exchange, clearing and regulatory fees are left out",
     ),
     FeeSchedule(
+        "tradier",
+        source="https://github.com/QuantConnect/Lean/issues/6085, of https://brokerage.tradier.com/pricing; LEAN's own model of "
+        "the broker takes nothing for shares either",
+        published="read on 2021-11-30",
+        note="US listed stocks and ETFs; regulatory fees come on top: with_regulatory_on",
+    ),
+    FeeSchedule(
+        "tradier_options",
+        per_unit=Decimal("0.35"),
+        source=_TRADIER,
+        published="read on 2021-11-30 and on 2026-05-08, the same",
+        note="equity and ETF options, a contract; the plan's fee a month, index options' surcharge, exchange, clearing and "
+        "regulatory fees are left out",
+    ),
+    FeeSchedule(
+        "kraken",
+        value_bps=Decimal(80),
+        maker_bps=Decimal(40),
+        step=_COIN,
+        source=f"{_KRAKEN}, as two public repositories of research state it; one of them kept the page, and had the same of the "
+        "exchange's own answer TradeVolume",
+        published="read on 2026-09-06 and 2026-09-19; tiers of 2026-07-09",
+        note="spot, first tier; stable coins and currencies are others. Days before 2026-07-09: kraken_until_2026_07",
+    ),
+    FeeSchedule(
+        "kraken_until_2026_07",
+        value_bps=Decimal(40),
+        maker_bps=Decimal(25),
+        step=_COIN,
+        source=f"https://github.com/api-evangelist/kraken (plans), of {_KRAKEN}; another public repository states the same of it",
+        published="read on 2026-05-30; when it began is not on record",
+        note="Kraken Pro, spot, first tier; stable coins and currencies are others",
+    ),
+    FeeSchedule(
+        "kraken_from_2015_08",
+        value_bps=Decimal(26),
+        maker_bps=Decimal(16),
+        step=_COIN,
+        source="https://blog.kraken.com/news/reduced-trade-fees-coming-august-1st; the same in LEAN's KrakenFeeModel and in ccxt",
+        published="2015-07, from 2015-08-01 on; when it ended is not on record",
+        note="spot, first tier, bitcoin against currencies; other pairs could be others",
+    ),
+    FeeSchedule(
         "coinbase_exchange",
         value_bps=Decimal(60),
         maker_bps=Decimal(40),
@@ -86,6 +135,26 @@ _ALL = (
         "e85d6e703b874674840122196b89780a",  # pragma: allowlist secret
         published="2022-03-24",
         note="regular user, not paid in BNB; Binance takes the fee of a purchase in the coin, here it is in the quote currency",
+    ),
+    FeeSchedule(
+        "binance_usd_margined",
+        value_bps=Decimal(5),
+        maker_bps=Decimal(2),
+        step=_COIN,
+        source="https://babianfox.com/en/kb/binance-futures-fee/ and http://br-binance.com/en/article/"
+        "binance-futures-maker-taker-fee.html, both of Binance's schedule of USDT contracts",
+        published="undated pages, seen in stored copies; later than binance_usd_margined_2022",
+        note="regular user, USDT contracts, not paid in BNB; USDC contracts are others; funding is no fee and is left out",
+    ),
+    FeeSchedule(
+        "binance_usd_margined_2022",
+        value_bps=Decimal(4),
+        maker_bps=Decimal(2),
+        step=_COIN,
+        source="https://github.com/QuantConnect/Lean (BinanceFuturesFeeModel), of https://www.binance.com/en/fee/futureFee; the "
+        "same in another public repository's model of Binance",
+        published="read in 2022 (LEAN's model and its tests)",
+        note="regular user, USDT contracts, not paid in BNB; BUSD contracts are others; funding is no fee and is left out",
     ),
     FeeSchedule(
         "binance_coin_margined",

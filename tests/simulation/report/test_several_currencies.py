@@ -1,0 +1,149 @@
+"""The report of a run in several currencies: costs, financing, trades and attribution in the base currency at dated rates."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fieldcast.market import BARS, PRICES, Instrument, Kind, sessions_between
+from fieldcast.simulation import _state as s
+from fieldcast.simulation.currencies import DatedRates
+from fieldcast.simulation.event_table import EventKind
+from fieldcast.simulation.events import events_of
+from fieldcast.simulation.financing import CASH_RATES
+from fieldcast.simulation.market import Market
+from fieldcast.simulation.report import attribution, backtest_report, cost_breakdown, trades_in_base
+from fieldcast.simulation.result import SimulationResult
+from fieldcast.simulation.settings import VenueSettings
+from fieldcast.simulation.targets_run import run_targets
+from fieldcast.trading import CostModel
+
+EURO = Instrument("XETR:SAP", Kind.EQUITY, currency="EUR", calendar="XNYS", simulated=True)
+HOME = Instrument("XNAS:AAA", Kind.EQUITY, simulated=True)
+PAIR = Instrument("OANDA:EURUSD", Kind.FX, currency="USD", calendar="24/5", tick=Decimal("0.00001"))
+CALENDAR = sessions_between("XNYS", date(2024, 1, 2), date(2024, 4, 30))
+BARS_ = CALENDAR.height
+CENTS = 0.03  # the equity at the start and at the end is cut to cents in each of its parts
+CASH = {"USD": Decimal(500_000), "EUR": Decimal(400_000)}
+
+
+def quotes(seed: int) -> pl.DataFrame:
+    """A rate a day, known an hour before the close of New York; the first one the evening before the run."""
+    rng = np.random.default_rng(seed)
+    close = np.round(1.09 * np.exp(np.cumsum(0.006 * rng.standard_normal(BARS_ + 1))), 5)
+    ts = pl.concat([CALENDAR["open"].head(1).dt.offset_by("-12h"), CALENDAR["close"].dt.offset_by("-1h")])
+    columns = {"instrument": [PAIR.id] * ts.len(), "ts": ts, "available_at": ts, **dict.fromkeys(PRICES, close)}
+    return pl.DataFrame(columns | {"volume": [None] * ts.len(), "reasons": ["volume_not_reported"] * ts.len()}).select(
+        pl.col(name).cast(dtype) for name, dtype in BARS.items()
+    )
+
+
+def played(seed: int, costs: CostModel, *, interest: bool = True) -> SimulationResult:
+    rng = np.random.default_rng(seed)
+    close = np.round(100 * np.exp(np.cumsum(0.015 * rng.standard_normal((2, BARS_)), axis=1)), 2)
+    opened = np.round(np.hstack((np.full((2, 1), 100.0), close[:, :-1])) * np.exp(0.005 * rng.standard_normal((2, BARS_))), 2)
+    stamps, every = (CALENDAR[name].dt.epoch("us").to_numpy() for name in ("close", "open")), np.ones((2, BARS_), dtype=np.bool_)
+    market = Market(
+        (HOME, EURO), *stamps, opened, np.maximum(opened, close), np.minimum(opened, close), close, every * 1e6, every
+    )
+    first = CALENDAR["open"][0]
+    rates = [{"currency": name, "ts": first, "available_at": first, "rate": 0.04} for name in ("USD", "EUR")]
+    events = events_of(
+        market, "USD", fx=DatedRates(quotes(seed + 1), [PAIR]), rates=pl.DataFrame(rates, schema=CASH_RATES) if interest else None
+    )
+    targets = 0.3 * np.repeat(rng.integers(-1, 2, (2, BARS_ // 5 + 1)), 5, axis=1)[:, :BARS_]
+    return run_targets(targets, market, VenueSettings(cash=CASH, base="USD", costs=costs), events=events)
+
+
+PAID = CostModel(Decimal(2), Decimal(1), Decimal(3), Decimal(2))
+FREE = CostModel(Decimal(0), Decimal(0), Decimal(0))
+
+
+def rate_at(run: SimulationResult, ts: int) -> float:
+    """Dollars for a euro: the newest rate that the run had booked by then."""
+    known = [row for row in run.event_rows if row[s.EV_KIND] == EventKind.RATE and row[s.EV_TS] <= ts]
+    return float(known[-1][s.EV_A] / known[-1][s.EV_B])
+
+
+def moved_by_rates(run: SimulationResult) -> float:
+    """What rates did to euros, walked through time: the balance (cash and positions at cost) before each change, times the
+    change. What open positions have gained counts at the last rate."""
+    euro = run.units.currencies.index("EUR")
+    rows = [(int(row[s.J_TS]), 1, int(row[s.J_AMOUNT])) for row in run.journal_rows
+            if row[s.J_CURRENCY] == euro and row[s.J_ACCOUNT] in (s.A_CASH, s.A_POSITION)]  # fmt: skip
+    changes = [(int(row[s.EV_TS]), 0, float(row[s.EV_A] / row[s.EV_B])) for row in run.event_rows
+               if row[s.EV_KIND] == EventKind.RATE]  # fmt: skip
+    balance, rate, moved = 0, changes[0][2], 0.0
+    for _, kind, value in sorted([*changes, *rows], key=lambda row: row[:2]):
+        if kind == 0:
+            moved += balance * (value - rate)
+            rate = value
+        else:
+            balance += int(value)
+    return moved / 10.0**run.units.cash_decimals
+
+
+@settings(deadline=None, max_examples=8)
+@given(seed=st.integers(0, 10_000))
+def test_what_rates_did_to_balances_is_what_a_walk_through_time_finds(seed: int) -> None:
+    run = played(seed, PAID)
+    found = cost_breakdown(run)
+    assert found.exchange == pytest.approx(moved_by_rates(run), abs=CENTS)
+    assert abs(found.exchange) > 100
+
+
+def test_the_steps_lead_from_before_costs_to_the_profit_and_each_amount_is_at_its_own_rate() -> None:
+    run = played(5, PAID)
+    found = cost_breakdown(run)
+    assert sum(value for _, value in found.steps) == pytest.approx(found.profit, abs=1e-6)
+    rate = {"XNAS:AAA": lambda ts: 1.0, "XETR:SAP": lambda ts: rate_at(run, ts)}
+    fees = spread = traded = 0.0
+    for fill in run.fills.with_columns(pl.col("ts").dt.epoch("us")).iter_rows(named=True):
+        one = rate[fill["instrument"]](fill["ts"])
+        fees += fill["fee"] * one
+        spread += fill["spread_cost"] * one
+        traded += fill["price"] * fill["quantity"] * one
+    assert found.commissions == pytest.approx(fees, rel=1e-12)
+    assert found.spread == pytest.approx(spread, rel=1e-12)
+    assert found.traded_value == pytest.approx(traded, rel=1e-12)
+    interest = 0.0
+    for row in run.journal_rows[run.journal_rows[:, s.J_ACCOUNT] == s.A_INTEREST]:
+        one = 1.0 if row[s.J_CURRENCY] == 0 else rate_at(run, int(row[s.J_TS]))
+        interest -= row[s.J_AMOUNT] * one / 10.0**run.units.cash_decimals
+    assert found.financing == {"interest": pytest.approx(interest, rel=1e-12)}
+
+
+def test_trades_are_in_the_base_currency_at_the_rate_of_their_exit() -> None:
+    run = played(6, PAID)
+    found = trades_in_base(run)
+    assert found.height == run.trades.height > 4
+    for own, base in zip(run.trades.iter_rows(named=True), found.iter_rows(named=True), strict=True):
+        one = 1.0 if own["instrument"] == HOME.id else rate_at(run, int(own["exit_ts"].timestamp() * 1e6))
+        for name in ("gross", "costs", "net"):
+            assert base[name] == pytest.approx(own[name] * one, rel=1e-12)
+        assert base["entry_price"] == own["entry_price"]
+
+
+@pytest.mark.parametrize("seed", [7, 8, 9])
+def test_without_fees_what_attribution_leaves_to_the_rates_is_what_the_walk_finds(seed: int) -> None:
+    """A fee paid at an entry counts in its trade at the rate of the exit; without fees the row is the rates' alone."""
+    run = played(seed, FREE)
+    found = attribution(run)
+    assert sum(found.table["amount"]) == pytest.approx(found.profit, abs=1e-6)
+    left = found.table.filter(pl.col("kind") == "currency")["amount"]
+    assert left.to_list() == [pytest.approx(moved_by_rates(run), abs=CENTS)]
+
+
+def test_a_report_of_several_currencies_has_its_parts() -> None:
+    report = backtest_report(played(11, PAID), draws=50)
+    assert report.costs is not None
+    assert report.attribution is not None
+    assert report.activity.turnover.value is not None
+    assert set(report.absent) == {"benchmark", "hits"}
+    assert report.trades.expectancy.value is not None

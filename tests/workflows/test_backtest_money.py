@@ -1,0 +1,278 @@
+"""Money in a plan: currencies and their rates, borrow, interest, funding, margin, and what is refused of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+import fieldcast as fc
+from fieldcast.data import Lineage, save_instrument
+from fieldcast.ground import ConfigError, ConflictError, MissingData, load_settings
+from fieldcast.market import BARS, default_instrument, sessions_between
+from fieldcast.market.tables import FUNDING, MACRO
+from fieldcast.simulation.financing import nights
+from fieldcast.workflows.backtest_settings import plan_of
+
+pytestmark = pytest.mark.slow      # the venue's kernels take most of a minute to compile
+
+DAYS = sessions_between("XNYS", date(2019, 1, 2), date(2019, 3, 29))
+N = DAYS.height
+FREE = {"half_spread_bps": 0, "slippage_bps": 0, "commission_bps": 0}
+HOURS = [datetime(2019, 1, 2, tzinfo=UTC) + timedelta(hours=n) for n in range(1, 241)]
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[fc.Workspace]:
+    """Shares at a constant 100 in dollars and in euros, a pair that rises from 1.10 to 1.20, a perpetual future, series."""
+    with fc.open_workspace(settings=load_settings(home=tmp_path_factory.mktemp("home"), workers=1)) as opened:
+        flat = np.full(N, 100.0)
+        _store(opened, "XNAS:US", "equity", DAYS["close"].to_list(), flat)
+        _store(opened, "XPAR:EU", "equity", DAYS["close"].to_list(), flat, currency="EUR")
+        _store(opened, "XTKS:JP", "equity", DAYS["close"].to_list(), flat, currency="JPY")
+        early = [datetime(2018, 12, 24, 22, tzinfo=UTC) + timedelta(days=n) for n in range(100)]
+        rates = np.round(np.where(np.arange(100) < 40, 1.10, 1.20), 5)
+        _store(opened, "OANDA:EURUSD", "fx", early, rates, dataset="oanda")
+        _store(opened, "BINANCE:COIN-PERP", "future", HOURS, np.full(240, 50.0), table="bars/1h", calendar="24/7")
+        paid = pl.DataFrame({"instrument": "BINANCE:COIN-PERP", "ts": HOURS[7::8], "available_at": HOURS[7::8], "rate": 0.001,
+                             "mark": 50.0, "reasons": None})  # fmt: skip
+        lineage = Lineage("test", "test", opened.clock.now())
+        opened.store.append(paid.select(pl.col(k).cast(v) for k, v in FUNDING.schema.items()), lineage, table="funding")
+        for name, unit in (("FED:FUNDS", "percent"), ("FED:MONEY", "billions of dollars")):
+            rows = pl.DataFrame({"instrument": name, "ts": [early[0], early[50]], "available_at": [early[1], early[51]],
+                                 "value": [2.0, 3.0], "unit": unit, "reasons": None})  # fmt: skip
+            opened.store.append(rows.select(pl.col(k).cast(v) for k, v in MACRO.schema.items()), lineage, table="macro")
+        yield opened
+
+
+def _store(
+    workspace: fc.Workspace, name: str, kind: str, ts: Sequence[datetime], close: Any, *, currency: str = "USD",
+    table: str = "bars/1d", dataset: str = "test", calendar: str | None = None,
+) -> None:  # fmt: skip
+    save_instrument(workspace.ledger, default_instrument(name, kind, currency=currency, calendar=calendar))
+    prices = dict.fromkeys(("open", "high", "low", "close"), close)
+    frame = pl.DataFrame({"instrument": [name] * len(close), "ts": ts, "available_at": ts} | prices
+                         | {"volume": [1e6] * len(close), "reasons": [None] * len(close)})  # fmt: skip
+    lineage = Lineage(dataset, dataset, workspace.clock.now())
+    workspace.store.append(frame.select(pl.col(key).cast(dtype) for key, dtype in BARS.items()), lineage, table=table)
+
+
+def run(workspace: fc.Workspace, *instruments: str, strategy: str = "buy_and_hold", **parts: Any) -> Any:
+    plan = plan_of(
+        {"data": {"instruments": instruments} | parts.pop("data", {}), "strategies": [{"name": strategy, **parts.pop("own", {})}],
+         "costs": FREE, "family": "money"} | parts
+    )  # fmt: skip
+    return fc.backtest(workspace, plan).runs[0]
+
+
+# currencies -----------------------------------------------------------------------------------------------------------
+
+
+def test_an_account_in_euros_converts_holds_and_is_worth_what_the_rates_say(workspace: fc.Workspace) -> None:
+    found = run(workspace, "XNAS:US", account={"cash": 11_000, "currency": "EUR"},
+                fx={"half_spread_bps": 10, "commission_bps": 20, "at_start": "convert"})  # fmt: skip
+    received = Decimal(11_000) * Decimal("1.10") * Decimal("0.999")
+    dollars = received - (received * Decimal("0.002")).quantize(Decimal("0.01"), "ROUND_CEILING")
+    assert found.result.positions["quantity"][0] == dollars // 100
+    last = found.result.equity["equity"][-1]
+    assert last == pytest.approx(float(dollars) / 1.20, abs=0.03)       # the shares stand at 100 all the time
+    costs = found.report.costs
+    assert costs.other_fees == pytest.approx(float(received) * 0.002 / 1.10, abs=0.02)
+    assert costs.financing["conversion"] == pytest.approx(-11.0, abs=0.02)      # half the spread, 10 bps of 11,000
+    assert costs.exchange == pytest.approx(float(dollars) * (1 / 1.20 - 1 / 1.10), abs=0.05)
+    assert sum(amount for _, amount in costs.steps) == pytest.approx(costs.profit, abs=1e-6)
+    assert found.report.attribution.unexplained == pytest.approx(0.0, abs=1e-6)
+    page = (found.folder / "report.html").read_text()
+    assert "exchange rates" in page
+    assert "become USD at the first open" in page
+    found.result.verify()
+
+
+def test_in_one_currency_there_is_no_exchange_and_the_figures_are_as_they_were(workspace: fc.Workspace) -> None:
+    found = run(workspace, "XNAS:US", costs={"half_spread_bps": 5})
+    assert found.report.costs.exchange == 0.0
+    assert dict(found.report.costs.steps).keys() == {"before costs", "spread", "slippage", "commissions"}
+
+
+def test_shares_in_two_currencies_get_their_parts_and_both_are_in_every_sum(workspace: fc.Workspace) -> None:
+    found = run(workspace, "XNAS:US", "XPAR:EU", account={"cash": 20_000, "currency": "EUR"},
+                fx={"half_spread_bps": 0, "commission_bps": 0}, costs=FREE | {"commission_bps": 10})  # fmt: skip
+    fills = {row["instrument"]: row for row in found.result.fills.to_dicts()}
+    assert fills["XPAR:EU"]["quantity"] == pytest.approx(100, abs=1)
+    assert fills["XNAS:US"]["quantity"] == pytest.approx(110, abs=1)
+    traded = sum(row["quantity"] * 100 / (1.10 if name == "XNAS:US" else 1.0) for name, row in fills.items())
+    assert found.report.costs.traded_value == pytest.approx(traded, rel=1e-6)
+    assert found.report.costs.commissions == pytest.approx(traded * 0.001, abs=0.03)
+    assert found.report.activity.turnover.value is not None
+
+
+def test_stated_cash_is_left_as_it_is_and_conversions_happen_when_they_are_asked_for(workspace: fc.Workspace) -> None:
+    when = {"at": date(2019, 1, 10), "sold": "EUR", "bought": "USD", "amount": 100}
+    found = run(workspace, "XNAS:US", account={"cash": {"EUR": 1_000, "USD": 500}, "currency": "EUR"},
+                fx={"half_spread_bps": 0, "commission_bps": 0, "conversions": [when]})  # fmt: skip
+    assert found.result.start_equity == pytest.approx(1_000 + 500 / 1.10, abs=0.01)
+    assert found.result.positions["quantity"][0] == 5       # cut to the dollars that there are
+    moved = found.result.journal.filter((pl.col("kind") == "conversion") & (pl.col("account") == "cash"))
+    assert moved["ts"].dt.date().unique().to_list() == [date(2019, 1, 10)]
+    assert found.result.cash["EUR"] == 900 * 10**found.result.units.cash_decimals
+
+
+def test_a_stated_rate_is_named_on_the_report(workspace: fc.Workspace) -> None:
+    found = run(workspace, "XTKS:JP", account={"cash": 1_000, "currency": "USD"}, fx={"stated": {"JPY/USD": "0.01"}})
+    assert found.report.costs.exchange == 0.0
+    assert "1 JPY is taken for 0.01 USD throughout, as the plan states" in found.report.warnings
+
+
+@pytest.mark.parametrize(
+    ("instruments", "parts", "kind", "said"),
+    [
+        (["XNAS:US", "XPAR:EU"], {}, ConfigError, 'currency = "USD"'),
+        (["XTKS:JP"], {"account": {"currency": "USD"}}, MissingData, 'stated = { "JPY/USD" = 1.0 }'),
+        (["XNAS:US"], {"account": {"currency": "EUR"}, "data": {"first": date(2019, 1, 2)}, "fx": {"longest_age_hours": 1}},
+         MissingData, "at most 1 hours old"),
+        (["XNAS:US"], {"financing": {"interest": {"CHF": 0.01}}}, ConfigError, "currencies of the run"),
+        (["XNAS:US"], {"financing": {"interest": {"USD": "FED:MONEY"}}}, ConfigError, "in percent"),
+        (["XNAS:US"], {"financing": {"interest": {"USD": "FED:NONE"}}}, MissingData, "FED:NONE in the table macro"),
+        (["XNAS:US"], {"account": {"cash": {"EUR": 5, "USD": 5}}}, ConfigError, "currency"),
+        (["XNAS:US"], {"account": {"cash": {"USD": 0}}}, ConfigError, "above 0"),
+        (["XNAS:US"], {"account": {"margin": "some"}}, ConfigError, "none or reg_t"),
+        (["XNAS:US"], {"account": {"margin": {"initial": 0.1, "maintenance": 0.5}}}, ConfigError, "maintenance margin"),
+        (["XNAS:US"], {"instruments": {"XNAS:EU": {}}}, ConfigError, "XNAS:EU"),
+        (["XNAS:US"], {"financing": {"borrow": -0.1}}, ConfigError, "at least 0"),
+        (["XNAS:US"], {"financing": {"funding_hours": 7}}, ConfigError, "part of a day"),
+        (["XNAS:US"], {"fx": {"stated": {"USD": 1}}}, ConfigError, "USDT/USD"),
+        (["XNAS:US"], {"fills": {"intrabar": "finer"}}, ConfigError, "finer"),
+        (["XNAS:US"], {"fills": {"intrabar": "finer", "finer": "bars/1d"}}, ConfigError, "finer than bars/1d"),
+        (["XNAS:US"], {"fills": {"intrabar": "finer", "finer": "bars/1h"}}, MissingData, "XNAS:US"),
+        (["XNAS:US"], {"fills": {"latency": 1, "convention": "same_close"}}, ConfigError, "late and at once"),
+    ],
+)  # fmt: skip
+def test_what_is_missing_or_wrong_is_refused_with_what_to_do(
+    workspace: fc.Workspace, instruments: list[str], parts: dict[str, Any], kind: type[Exception], said: str
+) -> None:
+    with pytest.raises(kind, match=said.replace("(", r"\(").replace("{", r"\{").replace("}", r"\}")):
+        run(workspace, *instruments, **parts)
+
+
+def test_two_pairs_of_the_same_currencies_have_to_be_told_apart(workspace: fc.Workspace) -> None:
+    _store(workspace, "OTHER:EURUSD", "fx", [DAYS["close"][0], DAYS["close"][1]], np.array([1.1, 1.1]), dataset="other")
+    with pytest.raises(ConflictError, match=r"fx\.pairs"):
+        run(workspace, "XNAS:US", account={"currency": "EUR"})
+    found = run(workspace, "XNAS:US", account={"currency": "EUR"}, fx={"pairs": ["OANDA:EURUSD"]})
+    assert found.report.currency == "EUR"
+
+
+# financing ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_short_pays_borrow_and_a_balance_earns_by_a_series_as_it_was_known(workspace: fc.Workspace) -> None:
+    found = run(
+        workspace, "XNAS:US", strategy="mean_reversion", own={"settings": {"period": 2, "short": True}},
+        account={"cash": 10_000, "margin": {"initial": 0.5, "maintenance": 0.25}},
+        financing={"borrow": 0.05, "interest": {"USD": "FED:FUNDS"}, "credit_spread": 0.005},
+    )  # fmt: skip
+    assert found.result.fills.is_empty(), "a flat price is neither above nor below its average"
+    rows = found.result.journal.filter(pl.col("account") == "interest")
+    closes, days = nights("XNYS", int(found.result.market.open_ts[0]), int(found.result.market.ts[-1]))
+    since = int(datetime(2019, 2, 13, 22, tzinfo=UTC).timestamp() * 1e6)     # when the second value became known
+    rates = [(0.02 if close < since else 0.03) - 0.005 for close in closes]
+    owed = sum(10_000 * rate * n / 360 for rate, n in zip(rates, days, strict=True))
+    assert -rows["amount_minor"].sum() / 10**found.result.units.cash_decimals == pytest.approx(owed, rel=0.01)
+    assert not any("lent for nothing" in said for said in found.report.warnings)
+
+
+def test_borrow_is_charged_on_what_is_short_and_its_lack_is_said(workspace: fc.Workspace, tmp_path: Any) -> None:
+    (tmp_path / "short.py").write_text("def targets(bars):\n    return 0 * bars['close'] - 0.5\n")
+    parts: dict[str, Any] = {"account": {"cash": 10_000, "margin": "reg_t"}}
+    values = {"data": {"instruments": ["XNAS:US"]}, "strategies": [{"file": str(tmp_path / "short.py")}], "costs": FREE} | parts
+    free = fc.backtest(workspace, plan_of(values)).runs[0]
+    paid = fc.backtest(workspace, plan_of(values | {"financing": {"borrow": 0.036}})).runs[0]
+    own = fc.backtest(workspace, plan_of(values | {"instruments": {"XNAS:US": {"borrow": 0.072}}})).runs[0]
+    assert any("lent for nothing" in said for said in free.report.warnings)
+    assert "borrow" not in free.report.costs.financing
+    market = paid.result.market
+    closes, days = nights("XNYS", int(market.open_ts[0]), int(market.ts[-1]))
+    held = days[closes >= int(market.ts[1])].sum()
+    fee = 50 * 102 * 0.036 * held / 360     # 102 % of the price, whole dollars
+    assert paid.report.costs.financing["borrow"] == pytest.approx(-fee, abs=0.01 * len(days))
+    assert own.report.costs.financing["borrow"] == pytest.approx(-2 * fee, abs=0.01 * len(days))
+    assert paid.id != free.id
+
+
+def test_a_perpetual_pays_what_is_stored_or_stated_and_says_what_it_lacks(workspace: fc.Workspace) -> None:
+    where: dict[str, Any] = {
+        "data": {"table": "bars/1h"},
+        "instruments": {"BINANCE:COIN-PERP": {"lot": "0.1", "margin": {"initial": 0.2, "maintenance": 0.1}}},
+    }
+    stored = run(workspace, "BINANCE:COIN-PERP", **where)
+    held = stored.result.positions["quantity"][0]
+    assert held == pytest.approx(2_000, abs=1)
+    times = len([ts for ts in HOURS[7::8] if ts > HOURS[0]])
+    assert stored.report.costs.financing["funding"] == pytest.approx(-held * 50 * 0.001 * times, rel=0.05)
+    stated = run(workspace, "BINANCE:COIN-PERP", **where, financing={"funding": -0.002})
+    assert stated.report.costs.financing["funding"] == pytest.approx(held * 50 * 0.002 * 30, rel=0.05)
+    assert any("is paid every 8 hours, as the plan states" in said for said in stated.report.warnings)
+    none = run(workspace, "BINANCE:COIN-PERP", **where, financing={"funding": "none"})
+    assert "funding" not in none.report.costs.financing
+    assert none.report.warnings[0] == "BINANCE:COIN-PERP: no funding is paid, as the plan states"
+
+
+# margin ---------------------------------------------------------------------------------------------------------------
+
+
+def test_an_instruments_own_margin_bounds_it_and_the_accounts_the_others(workspace: fc.Workspace) -> None:
+    twice = run(workspace, "XNAS:US", account={"cash": 10_000, "weight": 2, "margin": {"initial": 0.4, "maintenance": 0.2}})
+    assert twice.result.positions["quantity"][0] == 200
+    own = run(workspace, "XNAS:US", account={"cash": 10_000, "weight": 2},
+              instruments={"XNAS:US": {"margin": {"initial": 0.5, "maintenance": 0.2}}})  # fmt: skip
+    assert own.result.positions["quantity"][0] == 200
+    by_contract = {"BINANCE:COIN-PERP": {"margin": {"initial_per_contract": 40, "maintenance_per_contract": 20}}}
+    found = run(workspace, "BINANCE:COIN-PERP", data={"table": "bars/1h"}, account={"cash": 10_000, "weight": 2},
+                instruments=by_contract, financing={"funding": "none"})  # fmt: skip
+    assert found.result.positions["quantity"][0] == 250      # 10,000 / 40 a contract, of the 400 that were asked for
+    with pytest.raises(ConfigError, match="reg_t"):
+        run(workspace, "XNAS:US", account={"cash": 10_000, "weight": 2})
+
+
+def test_the_settings_of_the_venue_stand_in_the_run(workspace: fc.Workspace) -> None:
+    found = run(workspace, "XNAS:US", account={"pdt": True, "pdt_equity": 30_000, "shorts": False, "margin": "reg_t"},
+                fills={"latency": 1.5, "limit_touch": True, "untrusted_open": "reject"})  # fmt: skip
+    told = json.loads((found.folder / "run.json").read_text())["configuration"]
+    assert told["account"]["pdt"] is True
+    settings = found.result.settings
+    assert (settings["pattern_day_trader"], settings["pattern_equity"], settings["shorts"]) == (True, "30000", False)
+    assert (settings["latency_us"], settings["limit_touch"], settings["untrusted_open"]) == (1_500_000, True, "reject")
+    assert "latency" in (found.folder / "report.html").read_text()
+
+
+# what cannot play it --------------------------------------------------------------------------------------------------
+
+
+def test_a_sweep_refuses_currencies_and_says_that_it_pays_no_financing(workspace: fc.Workspace) -> None:
+    grid = fc.parameter_grid(["fast=2:3", "slow=5:6"])
+    several = plan_of({"data": {"instruments": ["XNAS:US"]}, "strategies": [{"name": "sma_cross"}],
+                       "account": {"currency": "EUR"}, "fx": {"pairs": ["OANDA:EURUSD"]}})  # fmt: skip
+    with pytest.raises(ConfigError, match="one currency"):
+        fc.sweep(workspace, several, grid)
+    paid = plan_of({"data": {"instruments": ["XNAS:US"]}, "strategies": [{"name": "sma_cross"}],
+                    "financing": {"interest": {"USD": 0.02}}})  # fmt: skip
+    assert any("interest left out" in said for said in fc.sweep(workspace, paid, grid).warnings)
+    sized = plan_of({"data": {"instruments": ["XNAS:US"]}, "strategies": [{"name": "sma_cross"}], "sizing": {"cap": 0.5}})
+    with pytest.raises(ConfigError, match="sizing"):
+        fc.sweep(workspace, sized, grid)
+
+
+def test_a_sealed_pair_gives_no_rate(workspace: fc.Workspace) -> None:
+    days = [datetime(2018, 12, 24, 22, tzinfo=UTC) + timedelta(days=n) for n in range(100)]
+    _store(workspace, "OANDA:GBPUSD", "fx", days, np.full(100, 1.3), dataset="oanda")
+    fc.seal_span(workspace, "pair", ["OANDA:GBPUSD"], first=date(2019, 3, 1), last=date(2019, 3, 29))
+    with pytest.raises(MissingData, match="OANDA:GBPUSD"):      # found among the stored pairs
+        run(workspace, "XNAS:US", account={"currency": "GBP"}, data={"last": date(2019, 3, 20)})
+    named = run(workspace, "XNAS:US", account={"currency": "GBP"}, fx={"pairs": ["OANDA:GBPUSD"]})
+    assert named.report.end.date() < date(2019, 3, 1)
