@@ -84,7 +84,9 @@ def dividends(*rows: tuple[date, float]) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize(("held", "paid", "tax"), [(333.0, "81.91", "12.29"), (-333.0, "-81.92", None)])
-def test_a_share_of_a_dividend_is_withheld_of_a_long_and_a_short_pays_it_whole(held: float, paid: str, tax: str | None) -> None:
+def test_a_share_of_a_dividend_is_withheld_of_a_long_and_a_short_pays_it_whole(
+    held: float, paid: str, tax: str | None
+) -> None:
     """333 * 0.246 = 81.918: 81.91 received, 15 % of it is 12.2865, up to 12.29; a short pays 81.92 and nothing is withheld."""
     market = market_of(date(2025, 5, 5), date(2025, 5, 16))
     settings = VenueSettings(size=TargetUnit.UNITS, costs=CostModel(Decimal(0), Decimal(0), Decimal(0)))
@@ -92,7 +94,8 @@ def test_a_share_of_a_dividend_is_withheld_of_a_long_and_a_short_pays_it_whole(h
     run = run_targets(np.full(market.bars, held), market, settings, events=events)
     run.verify()
     unit = Decimal(10) ** -run.units.cash_decimals
-    posted = {account: -amount * unit for account, amount in run.journal.group_by("account").agg(pl.col("amount_minor").sum()).iter_rows()}
+    sums = run.journal.group_by("account").agg(pl.col("amount_minor").sum())
+    posted = {account: -amount * unit for account, amount in sums.iter_rows()}
     assert posted["dividends"] == Decimal(paid)
     assert posted.get("tax") == (None if tax is None else -Decimal(tax))
 

@@ -14,6 +14,7 @@ import pytest
 
 import fieldcast as fc
 from fieldcast.data import Lineage, save_instrument
+from fieldcast.data.actions import action_rows
 from fieldcast.ground import ConfigError, ConflictError, MissingData, load_settings
 from fieldcast.market import BARS, default_instrument, sessions_between
 from fieldcast.market.tables import FUNDING, MACRO
@@ -34,6 +35,11 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[fc.Workspace
     with fc.open_workspace(settings=load_settings(home=tmp_path_factory.mktemp("home"), workers=1)) as opened:
         flat = np.full(N, 100.0)
         _store(opened, "XNAS:US", "equity", DAYS["close"].to_list(), flat)
+        _store(opened, "XNAS:PAYER", "equity", DAYS["close"].to_list(), flat)
+        late = sessions_between("XNYS", date(2025, 5, 1), date(2025, 6, 30))["close"].to_list()
+        _store(opened, "XNAS:LATE", "equity", late, np.full(len(late), 100.0))
+        dividend = action_rows("XNAS:PAYER", [date(2019, 2, 20)], [None], [0.5])
+        opened.store.append(dividend, Lineage("test", "test", opened.clock.now()), table="actions")
         _store(opened, "XPAR:EU", "equity", DAYS["close"].to_list(), flat, currency="EUR")
         _store(opened, "XTKS:JP", "equity", DAYS["close"].to_list(), flat, currency="JPY")
         early = [datetime(2018, 12, 24, 22, tzinfo=UTC) + timedelta(days=n) for n in range(100)]
@@ -251,6 +257,26 @@ def test_the_settings_of_the_venue_stand_in_the_run(workspace: fc.Workspace) -> 
     assert "latency" in (found.folder / "report.html").read_text()
 
 
+def test_a_share_of_a_dividend_is_withheld(workspace: fc.Workspace) -> None:
+    """100 shares at 100, 0.50 each: 50.00, of which 15 % is 7.50; an instrument's own share comes before the run's."""
+    def equity(**parts: Any) -> float:
+        found = run(workspace, "XNAS:PAYER", account={"cash": 10_000}, **parts)
+        return float(found.result.equity["equity"][-1])
+
+    own = {"XNAS:PAYER": {"withholding": 0.3}}
+    assert equity() == 10_050.0
+    assert equity(financing={"withholding": 0.15}) == 10_042.5
+    assert equity(financing={"withholding": 0.15}, instruments=own) == 10_035.0
+
+
+def test_fees_of_the_day_are_charged_or_refused(workspace: fc.Workspace) -> None:
+    dated = {**FREE, "regulatory": "by_date"}
+    with pytest.raises(MissingData, match="trading activity fee on record"):
+        run(workspace, "XNAS:US", costs=dated)
+    plan = plan_of({"data": {"instruments": ["XTKS:JP"]}, "strategies": [{"name": "buy_and_hold"}], "costs": dated})
+    assert fc.backtest(workspace, plan).runs[0].result.fills["fee"].to_list() == [0.0]      # they are taken of US shares alone
+
+
 # what cannot play it --------------------------------------------------------------------------------------------------
 
 
@@ -263,6 +289,10 @@ def test_a_sweep_refuses_currencies_and_says_that_it_pays_no_financing(workspace
     paid = plan_of({"data": {"instruments": ["XNAS:US"]}, "strategies": [{"name": "sma_cross"}],
                     "financing": {"interest": {"USD": 0.02}}})  # fmt: skip
     assert any("interest left out" in said for said in fc.sweep(workspace, paid, grid).warnings)
+    dated = plan_of({"data": {"instruments": ["XNAS:LATE"]}, "strategies": [{"name": "sma_cross"}],
+                     "costs": {"regulatory": "by_date"}})  # fmt: skip
+    with pytest.raises(ConfigError, match="by_date"):
+        fc.sweep(workspace, dated, grid)
     sized = plan_of({"data": {"instruments": ["XNAS:US"]}, "strategies": [{"name": "sma_cross"}], "sizing": {"cap": 0.5}})
     with pytest.raises(ConfigError, match="sizing"):
         fc.sweep(workspace, sized, grid)

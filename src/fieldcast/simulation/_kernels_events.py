@@ -14,7 +14,8 @@ from fieldcast.simulation._kernels_fill import E8, fits, part_of
 from fieldcast.simulation._kernels_orders import end, filled_lots, sweep_ended
 from fieldcast.simulation._kernels_wide import add, mul, mul_div_floor, mul_div_nearest
 
-RATE, SETTLE, FUNDING, ASSIGN, EXPIRE_FUTURE, EXPIRE_OPTION, ROLL, BORROW, INTEREST, CONVERT, DIVIDEND, SPLIT, DELIST, TERMS = range(14)
+(RATE, SETTLE, FUNDING, ASSIGN, EXPIRE_FUTURE, EXPIRE_OPTION, ROLL, BORROW, INTEREST, CONVERT, DIVIDEND, SPLIT, DELIST,
+ TERMS) = range(14)  # fmt: skip
 NONE = -(2**63)
 E12 = 10**12
 PENNY = 1_000_000  # OCC exercises what is in the money by at least 0.01

@@ -64,9 +64,9 @@ def corporate_events(
 
     Raises
     ------
-    InvalidInput : a withheld share is not in [0, 1], or of an instrument that is not listed; a column is missing, an action of an instrument that is not listed or no share, an unknown action, a ratio
-        that is not
-        above zero, an amount that is negative, or a number that is missing or not finite
+    InvalidInput : a withheld share is not in [0, 1], or of an instrument that is not listed; a column is missing, an action of an
+        instrument that is not listed or no share, an unknown action, a ratio that is not above zero, an amount that is negative,
+        or a number that is missing or not finite
     """
     missing = [name for name in ACTIONS.schema if name not in actions.columns]
     if missing:

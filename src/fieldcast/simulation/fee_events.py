@@ -1,7 +1,7 @@
 """Fees and margins that change while a run goes on: dated terms of an instrument as events.
 
-    section 31, activity fee    at midnight New York of the day from which a notice states the rate, for shares and funds in dollars
-                                on the US exchanges' calendars; the first one at the start of the run
+    section 31, activity fee    at midnight New York of the day from which a notice states the rate, for shares and funds in
+                                dollars on the US exchanges' calendars; the first one at the start of the run
 Figures finer than the units of the run are rounded up, as fees are everywhere.
 """
 

@@ -92,26 +92,26 @@ def trading_days(
 
 def days_of(instrument: Instrument, ts: Integers, calendar: str | None = None) -> Integers:
     """The days (since 1970-01-01) of one instrument's bars with these ends, microseconds UTC, ascending."""
-    reach = min(int(np.diff(ts).min()), DAY_US) // 2 if ts.size > 1 else 1
-    moments = ts - max(reach, 1)
+    reach = max(min(_shortest_step(ts), DAY_US) // 2, 1)
+    ends = (int(ts[0]) - reach, int(ts[-1]) - reach)
     if calendar is None and instrument.kind is Kind.FX:
-        return _between(moments, *_starts(_NEW_YORK, _FX_HOUR, *_years(moments)))
+        return _between(ts, reach, *_starts(_NEW_YORK, _FX_HOUR, *_years(*ends)))
     name = calendar or instrument.calendar
     if name in _AROUND_THE_CLOCK:
-        days: Integers = moments // DAY_US
-        return days
+        dates = np.arange(ends[0] // DAY_US, ends[1] // DAY_US + 1)
+        return _between(ts, reach, dates * DAY_US, dates)
     zone = _WITHIN_A_DATE.get(name) or _zone_within_a_date(name)
     if zone is not None:
-        return _between(moments, *_starts(zone, 0, *_years(moments)))
+        return _between(ts, reach, *_starts(zone, 0, *_years(*ends)))
     starts, labels = _session_starts(name)
-    outside = (moments < starts[0]) | (moments >= starts[-1])
+    outside = (ts < starts[0] + reach) | (ts >= starts[-1] + reach)
     if outside.any():
         strange = int(ts[np.argmax(outside)])
         raise InvalidInput(
             f"expected bars of {instrument.id} within the sessions of {name}, {_day(labels[0])} to {_day(labels[-2])}, found one "
             f"that ends at {_moment(strange)}"
         )
-    return _between(moments, starts, labels)
+    return _between(ts, reach, starts, labels)
 
 
 def begins(instrument: Instrument, ts: Integers, length_us: int | None = None) -> Integers:
@@ -130,7 +130,7 @@ def begins(instrument: Instrument, ts: Integers, length_us: int | None = None) -
 
 def currency_nights(first: int, last: int) -> tuple[Integers, Integers]:
     """(ends, nights) of the currency market's days that end within [first, last]: microseconds, calendar days until the next."""
-    starts, labels = _starts(_NEW_YORK, _FX_HOUR, *_years(np.array([first, last + 7 * DAY_US])))
+    starts, labels = _starts(_NEW_YORK, _FX_HOUR, *_years(first, last + 7 * DAY_US))
     ends, nights = starts[1:], np.diff(labels)
     inside = (ends >= first) & (ends <= last)
     return ends[inside], nights[inside]
@@ -147,16 +147,21 @@ def commonest_step(ts: Integers) -> int:
     return int(steps[np.argmax(counts)])
 
 
-def _between(moments: Integers, starts: Integers, labels: Integers) -> Integers:
-    """The label of each moment: that of the last start at or before it."""
-    at = np.searchsorted(moments, starts, side="left")  # few starts, many moments
-    counts = np.diff(np.append(at, moments.size))
+def _shortest_step(ts: Integers) -> int:
+    """In blocks that stay in the cache; 2 for a single stamp."""
+    blocks = range(0, ts.size - 1, _LOOKED_AT)
+    return min((int(np.diff(ts[start : start + _LOOKED_AT + 1]).min()) for start in blocks), default=2)
+
+
+def _between(ts: Integers, reach: int, starts: Integers, labels: Integers) -> Integers:
+    """The label of each moment `reach` before a stamp: that of the last start at or before it."""
+    at = np.searchsorted(ts, starts + reach, side="left")  # few starts, many stamps
+    counts = np.diff(np.append(at, ts.size))
     days: Integers = np.repeat(labels, counts)
     return days
 
 
-def _years(moments: Integers) -> tuple[int, int]:
-    first, last = (int(one) for one in (moments[0], moments[-1]))
+def _years(first: int, last: int) -> tuple[int, int]:
     return (_date(first - 2 * DAY_US).year, _date(last + 2 * DAY_US).year)
 
 

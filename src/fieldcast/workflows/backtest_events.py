@@ -133,6 +133,8 @@ def happenings(
         purse.base,
         currencies=tuple(purse.cash),
         actions=actions if actions.height else None,
+        withholding=_withholding(plan, market),
+        regulatory=plan.costs.regulatory == "by_date",
         borrow=borrow,
         rates=cash_rates,
         interest_terms=terms,
@@ -144,6 +146,12 @@ def happenings(
         conversion_costs=costs,
     )
     return Happenings(made if len(made) else None, fx, tuple(said))
+
+
+def _withholding(plan: BacktestPlan, market: Market) -> dict[str, Decimal]:
+    own = {name: part.withholding for name, part in plan.instruments.items() if part.withholding is not None}
+    shares = [one.id for one in market.instruments if one.kind in SHARES]
+    return {name: share for name in shares if (share := own.get(name, plan.financing.withholding))}
 
 
 # currencies -----------------------------------------------------------------------------------------------------------

@@ -47,6 +47,10 @@ def fast_settings(plan: BacktestPlan, data: BacktestData) -> tuple[FastSettings,
     if data.actions.height:
         left_out.append("prices are carried through splits, and dividends left out: the fast engine books no corporate actions")
     kinds = set() if data.events is None else {EventKind(kind) for kind in data.events.kind}
+    if EventKind.TERMS in kinds:
+        raise ConfigError(
+            'expected costs.regulatory = "preset" in a sweep or a walk, found "by_date": the fast engine knows one rate; use backtest'
+        )
     paid = [kind.name.lower() for kind in sorted(kinds) if kind in (EventKind.BORROW, EventKind.INTEREST, EventKind.FUNDING)]
     if paid:
         left_out.append(f"{', '.join(paid)} left out: the fast engine pays none; a run that counts is played by backtest")

@@ -51,6 +51,7 @@ Currency = Annotated[str, AfterValidator(_currency)]
 Positive = Annotated[Amount, Field(gt=0)]
 AtLeastNone = Annotated[Amount, Field(ge=0)]
 RateOrSeries = Rate | str
+Withheld = Annotated[Amount, Field(ge=0, le=1)]
 
 
 class Part(BaseModel):
@@ -164,6 +165,7 @@ class FinancingPart(Part):
     free_of_credit : balance that bears no credit
     short_proceeds : `segregated` earn nothing, as brokers keep them; `earn` counts them to the balance
     funding : of perpetual futures: `stored` pays what the table `funding` holds; a number is paid every `funding_hours`; `none`
+    withholding : share of each dividend that is held back as tax from who is long
     """
 
     borrow: RateOrSeries | None = None
@@ -174,6 +176,7 @@ class FinancingPart(Part):
     short_proceeds: Literal["segregated", "earn"] = "segregated"
     funding: Rate | Literal["stored", "none"] = "stored"
     funding_hours: int = Field(default=8, ge=1, le=24)
+    withholding: Withheld = Decimal(0)
 
     @model_validator(mode="after")
     def _borrow_is_paid(self) -> FinancingPart:
@@ -198,6 +201,7 @@ class InstrumentPart(Part):
     margin : in place of the account's
     borrow : in place of the run's
     funding : a rate that is paid every `financing.funding_hours`, in place of what is stored
+    withholding : in place of the run's
     """
 
     tick: Positive | None = None
@@ -206,6 +210,7 @@ class InstrumentPart(Part):
     margin: MarginPart | None = None
     borrow: RateOrSeries | None = None
     funding: Rate | None = None
+    withholding: Withheld | None = None
 
     @property
     def terms(self) -> dict[str, Any]:

@@ -204,7 +204,11 @@ class AccountPart(Part):
 class CostsPart(Part):
     """What trading costs: spread and slippage in basis points of the print, fees by a venue's preset or in basis points.
 
-    `impact_bps` is what an order as large as the bar's volume would move the price by; 0 = none.
+    Parameters
+    ----------
+    impact_bps : what an order as large as the bar's volume would move the price by; 0 = none
+    regulatory : section 31 and activity fees of sales of US shares: `preset` charges those that the preset states, through the
+        whole run; `by_date` those of each day, and a day whose rate is not on record is refused
     """
 
     half_spread_bps: Amount = Field(default=Decimal(1), ge=0, lt=5_000)
@@ -213,6 +217,7 @@ class CostsPart(Part):
     commission_bps: Amount = Field(default=Decimal("0.5"), ge=0, lt=10_000)
     minimum_commission: Amount = Field(default=Decimal(0), ge=0)
     preset: str | None = None
+    regulatory: Literal["preset", "by_date"] = "preset"
 
     @model_validator(mode="after")
     def _fees_once(self) -> CostsPart:

@@ -23,7 +23,6 @@ from typing import Any, Self
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from fieldcast import __version__
 from fieldcast.data import load_instrument
@@ -34,21 +33,21 @@ from fieldcast.features._inputs import Inputs, read_bars
 from fieldcast.features._registry import of_blocks
 from fieldcast.ground import ConflictError, InvalidInput, Reason, ShortHistory, digest
 from fieldcast.market import Instrument, sessions, sessions_per_year
-from fieldcast.models import daily_variance, model_kinds
+from fieldcast.models import daily_variance
 from fieldcast.models.log_har import bar_variance
 from fieldcast.projection import ProjectionPacket
-from fieldcast.projection.calibration import Calibrator, calibrator_from_parameters
 from fieldcast.projection.composer import HorizonPath
 from fieldcast.projection.figures import horizon_figures
 from fieldcast.projection.growing import Growing
-from fieldcast.projection.packet import PACKET_SCHEMA_VERSION, load_packet
-from fieldcast.projection.walk_forward import FittedFold, OddsTask, WalkState, walk_and_keep
-from fieldcast.projection.warm import HorizonState, Parts, Row, VolatilityState
+from fieldcast.projection.packet import PACKET_SCHEMA_VERSION
+from fieldcast.projection.walk_forward import OddsTask, WalkState, walk_and_keep
+from fieldcast.projection.warm import HorizonState, Row, VolatilityState
 from fieldcast.workflows.experiment import Experiment
 from fieldcast.workflows.prepare import Array, Prepared, prepare_bars, used_covariate
 from fieldcast.workflows.sealing import known_until
 from fieldcast.workflows.study import HAR_WINDOW, compose_paths, cone_maker, configuration, require_history
 from fieldcast.workflows.walks import odds_tasks, splitter
+from fieldcast.workflows.warm_parts import Learned, put_together, taken_apart
 from fieldcast.workflows.warm_states import LOG, KeptState, data_of, keep_state, kept_state, key_of, state_path
 from fieldcast.workflows.workspace import Workspace
 
@@ -248,20 +247,9 @@ class Projector:
 
     def _keep(self, path: Path, key: Mapping[str, Any]) -> None:
         """Write the state; a disk that takes none costs time and no packet."""
-        arrays: dict[str, NDArray[Any]] = {}
-        horizons = []
-        for horizon, state in self._horizons.items():
-            both = {"path": state.parts(), "volatility": state.volatility.parts()}
-            arrays |= {f"{horizon}.{of}.{name}": array for of, part in both.items() for name, array in part.arrays.items()}
-            horizons.append({"horizon": horizon} | {of: dict(part.values) for of, part in both.items()})
-        walks = [
-            {"label": label, "horizon": horizon, "due_at": state.due_at, "fitted": _fold_values(state.fitted)}
-            for (label, horizon), state in self._states.items()
-        ]
-        values = {"horizons": horizons, "walks": walks, "packet": self._packet.model_dump_json(), "digest": self._packet.digest}
         data = data_of(self._bars(), self._covariate, self._decided)
         try:
-            keep_state(path, KeptState(key, data, arrays, values))
+            keep_state(path, taken_apart(Learned(self._horizons, self._states, self._packet), key, data))
         except OSError as error:
             LOG.warning("warm state of %s: expected to write %s, found %s; it is not kept", self.instrument.id, path, error)
 
@@ -275,30 +263,16 @@ class Projector:
         covariate: pl.DataFrame | None,
     ) -> Self | str:
         """The projector of these bars, begun with a kept state; else why it does not fit."""
-        rows, packet = int(kept.data["rows"]), load_packet(kept.values["packet"])
+        rows = int(kept.data["rows"])
         if bars.height < rows:
             return f"expected at least the {rows:,} bars that the state was made with, found {bars.height:,}"
         begun = cls.__new__(cls)
         begun._follow(bars[:rows], instrument, experiment, covariate)
-        found = data_of(bars[:rows], begun._covariate, begun._decided)
-        for name, expected in kept.data.items():
-            if found[name] != expected:
-                what = {"vix": "the VIX series", "bars": "the bars"}.get(name, name)
-                return f"expected {what} as they were when the state was made, found others: one was restated, or came late"
-        if packet.digest != kept.values["digest"]:
-            return f"expected the packet {kept.values['digest'][:16]} in the state, found {packet.digest[:16]}"
-        begun._states = {
-            (walk["label"], walk["horizon"]): WalkState(_fold_of(walk["fitted"]), walk["due_at"])
-            for walk in kept.values["walks"]
-        }
-        begun._horizons = {
-            one["horizon"]: HorizonState.restored(
-                _parts(kept, one, "path"), VolatilityState.restored(_parts(kept, one, "volatility")),
-                flat_share=experiment.labels.flat_share, maker=cone_maker(experiment), drift=experiment.cones.drift,
-            )
-            for one in kept.values["horizons"]
-        }  # fmt: skip
-        begun._packet, begun._cold_because = packet, None
+        learned = put_together(kept, data_of(bars[:rows], begun._covariate, begun._decided), experiment)
+        if isinstance(learned, str):
+            return learned
+        begun._horizons, begun._states, begun._packet = learned.horizons, learned.walks, learned.packet
+        begun._cold_because = None
         if bars.height > rows:
             try:
                 begun.add(bars[rows:], covariate=covariate)
@@ -508,38 +482,6 @@ def _calendar(calendar: str) -> _Calendar:
 
 def _moment(microseconds: int | np.integer[Any]) -> datetime:
     return _EPOCH + int(microseconds) * _MICROSECOND
-
-
-def _fold_values(fitted: FittedFold | None) -> dict[str, Any] | None:
-    """A fitted fold as JSON types."""
-    if fitted is None:
-        return None
-    calibrator = getattr(fitted.calibrate, "__self__", None)        # `calibrate` is the bound `predict` of a calibrator
-    assert isinstance(calibrator, Calibrator), "a nominated model is calibrated"
-    return {
-        "kind": fitted.model.kind,
-        "parameters": fitted.model.parameters(),
-        "calibrator": calibrator.parameters(),
-        "positions": fitted.positions.tolist(),
-        "columns": list(fitted.columns),
-        "rows": [fitted.n_fit, fitted.n_calibration],
-    }
-
-
-def _fold_of(values: Mapping[str, Any] | None) -> FittedFold | None:
-    """The inverse of `_fold_values`."""
-    if values is None:
-        return None
-    model = model_kinds()[values["kind"]].from_parameters(values["parameters"])
-    positions = np.array(values["positions"], dtype=np.intp)
-    calibrator = calibrator_from_parameters(values["calibrator"])
-    return FittedFold(model, calibrator.predict, calibrator.kind, positions, tuple(values["columns"]), *values["rows"])
-
-
-def _parts(kept: KeptState, one: Mapping[str, Any], of: str) -> Parts:
-    """The parts of one horizon's state: `path` or `volatility`."""
-    head = f"{one['horizon']}.{of}."
-    return Parts({name.removeprefix(head): array for name, array in kept.arrays.items() if name.startswith(head)}, one[of])
 
 
 def _last(path: HorizonPath) -> HorizonPath:

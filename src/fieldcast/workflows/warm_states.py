@@ -48,7 +48,7 @@ FORMAT = 1
 FOLDER = "warm"
 _JSON, _SUM = "about.json", "sha256"
 _CODE = ("evaluation", "features", "fields", "indicators", "market", "models", "projection")
-_MODULES = ("experiment", "prepare", "projector", "study", "walks", "warm_states")
+_MODULES = ("experiment", "prepare", "projector", "study", "walks", "warm_parts", "warm_states")
 _LIBRARIES = ("numpy", "polars", "scipy", "numba", "lightgbm", "scikit-learn", "exchange_calendars")
 
 
