@@ -33,6 +33,7 @@ from fieldcast.workflows import Projector, load_experiment, open_workspace
 
 COVERS = (
     "src/fieldcast/workflows/projector.py",
+    "src/fieldcast/workflows/warm_parts.py",
     "src/fieldcast/workflows/warm_states.py",
     "src/fieldcast/projection",
     "src/fieldcast/features/_compute.py",

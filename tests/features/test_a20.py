@@ -160,6 +160,25 @@ def test_prices_whose_ratios_would_lose_digits_are_refused(bars_of: Bars) -> Non
         features.compute(tiny, ["a20"])
 
 
+@pytest.mark.parametrize(("price", "volume"), [(1e306, 1.0), (1e-200, 1.0), (1.0, 1e200), (1e200, 1e110)])
+def test_prices_and_volumes_whose_products_leave_the_range_of_numbers_are_refused(
+    bars_of: Bars, price: float, volume: float
+) -> None:
+    """A mean of 200 closes of 1e306 is infinite, and the logarithm of a ratio to it looked like a value."""
+    bars = bars_of(400).with_columns(pl.col(name) * price for name in ("open", "high", "low", "close"))
+    with pytest.raises(InvalidInput, match="another unit"):
+        features.compute(bars.with_columns(pl.col("volume") * volume), ["a20"])
+
+
+@pytest.mark.parametrize(("price", "volume"), [(1e-140, 1e-140), (1e140, 1e140)])
+def test_every_scale_that_is_taken_gives_the_same_ratios(bars_of: Bars, price: float, volume: float) -> None:
+    bars = bars_of(400)
+    scaled = bars.with_columns(pl.col(name) * price for name in ("open", "high", "low", "close"))
+    scaled = scaled.with_columns(pl.col("volume") * volume)
+    found, plain = (features.compute(one, ["a20"]).drop("ts").to_numpy() for one in (scaled, bars))
+    np.testing.assert_allclose(found, plain, rtol=1e-9, atol=1e-9)
+
+
 def test_an_infinite_value_is_named(bars_of: Bars) -> None:
     bars = bars_of(1200).with_columns(high=pl.when(pl.int_range(pl.len()) == 900).then(1e308).otherwise(pl.col("high")))
     bars = bars.with_columns(pl.when(pl.int_range(pl.len()) == 900).then(1e-20).otherwise(pl.col(name)).alias(name)

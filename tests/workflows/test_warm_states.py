@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import subprocess
 import sys
@@ -137,6 +138,22 @@ def test_what_goes_on_from_a_kept_state_is_the_cold_path(
     add(workspace, market, bars[row : row + 1])
     add(workspace, market, series[row : row + 1])
     assert found.refresh(workspace) == Projector(bars[: row + 1], market.instrument, chosen, covariate=series[: row + 1]).packet
+
+
+def test_every_module_that_figures_rest_on_is_in_the_hash_of_the_code() -> None:
+    """Kernels of a20 take their logarithm from `pricing`: its change, too, has to make a state void."""
+    root, files = warm_states.code_root(), set(warm_states.code_files())
+    assert root / "pricing" / "_kernels_vector.py" in files
+    elsewhere = set()
+    for file in files:
+        if file.parent.name == "workflows":
+            continue
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fieldcast."):
+                path = root.joinpath(*str(node.module).split(".")[1:])
+                if not {path.with_suffix(".py"), path / "__init__.py"} & files:
+                    elsewhere.add(path.relative_to(root).parts[0])
+    assert elsewhere <= {"ledger"}, "records of what was computed compute nothing"
 
 
 def test_a_bar_that_was_restated_or_came_late_makes_the_state_void(

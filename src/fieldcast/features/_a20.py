@@ -29,7 +29,7 @@ WEEKLY_ROWS = 250
 WILDER = 14
 LEAST_MOVE = 1e-8  # of the price: with less mean movement than this the RSI is not defined
 LEAST_RANGE = 1e-6  # of the RSI's scale: in a narrower range its place is not defined
-LEAST_PRICE = 1e-290
+LEAST_PRICE, MOST = 1e-150, 1e150  # MOST of volumes too: beyond, squares and products leave the range of numbers
 ROWS_FOR_TWO_THREADS = 100_000  # below, a thread costs more than it saves
 
 IntArray = npt.NDArray[np.int64]
@@ -128,15 +128,18 @@ def lines(inputs: Inputs, bounds: IntArray | None = None) -> tuple[Array, bool]:
 
     Raises
     ------
-    InvalidInput : a close so small that ratios of it lose their digits
+    InvalidInput : closes or volumes so small or large that their squares and products are no numbers
     """
     from fieldcast.features import _kernels_a20 as kernels
 
     out = np.empty((len(COLUMNS), inputs.rows))
-    if inputs.rows and inputs.close.min() < LEAST_PRICE:
-        raise InvalidInput(
-            f"expected prices of at least {LEAST_PRICE}, found a close of {inputs.close.min()}; state them in another unit"
-        )
+    if inputs.rows:
+        least, most, traded = inputs.close.min(), inputs.close.max(), inputs.volume.max()
+        if least < LEAST_PRICE or most > MOST or traded > MOST:
+            raise InvalidInput(
+                f"expected closes of {LEAST_PRICE} to {MOST} and volumes up to {MOST}, found closes of {least} to {most} and a "
+                f"volume of {traded}; state them in another unit"
+            )
     high, low, close, volume = (_frozen(line) for line in (inputs.high, inputs.low, inputs.close, inputs.volume))
 
     def prices(of: IntArray) -> int:

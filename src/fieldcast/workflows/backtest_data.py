@@ -21,23 +21,24 @@ import polars as pl
 
 from fieldcast.data import load_instrument
 from fieldcast.data.actions import effective
-from fieldcast.ground import InvalidInput, MissingData, digest
+from fieldcast.ground import ConfigError, InvalidInput, MissingData, digest
 from fieldcast.market import DAILY, DECISION_DELAY, PRICES, Instrument, sessions, table_of
-from fieldcast.market.instrument import Kind
 from fieldcast.market.tables import ACTIONS
 from fieldcast.simulation.currencies import DatedRates
 from fieldcast.simulation.event_table import EventTable
 from fieldcast.simulation.events import canonical
 from fieldcast.simulation.market import Market
-from fieldcast.workflows.backtest_events import KnownSeries, Purse, happenings, purse_of, series_of
+from fieldcast.workflows.backtest_currencies import Purse, purse_of
+from fieldcast.workflows.backtest_events import happenings
+from fieldcast.workflows.backtest_financing import SHARES
 from fieldcast.workflows.backtest_futures import Rolled, contracts_of, rolled
 from fieldcast.workflows.backtest_money import InstrumentPart
+from fieldcast.workflows.backtest_series import KnownSeries, series_of
 from fieldcast.workflows.backtest_settings import BacktestPlan, DataPart
 from fieldcast.workflows.progress import Progress
 from fieldcast.workflows.workspace import Workspace
 
 Array = npt.NDArray[np.float64]
-SHARES = (Kind.EQUITY, Kind.ETF)
 _STAGE = "Bars"
 PRICE_PLACES = 8         # what the venue carries of a price
 _MICROS = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000}
@@ -125,13 +126,16 @@ def backtest_data(workspace: Workspace, plan: BacktestPlan, *, until: datetime |
     ------
     MissingData : an instrument is unknown, or has fewer than two bars in the span
     InvalidInput : an instrument that is never held
+    ConfigError : [futures] without a root, or an expiry of no stored contract
     """
     part, warnings = plan.data, []
     frames, instruments, actions = {}, {}, []
     series: dict[str, Rolled] = {}
+    stored: list[str] = []      # contracts of the plan's roots
     for done, name in enumerate(part.instruments):
         progress(_STAGE, done, len(part.instruments))
         contracts = () if plan.futures is None else contracts_of(workspace, name, part.table, plan.futures)
+        stored += [one.id for one in contracts]
         if plan.futures is not None and contracts:
             series[name] = found = rolled(workspace, name, contracts, plan.futures, plan.instruments.get(name), table=part.table,
                                           dataset=part.dataset, first=part.first, last=part.last, until=until)  # fmt: skip
@@ -150,6 +154,7 @@ def backtest_data(workspace: Workspace, plan: BacktestPlan, *, until: datetime |
         actions.append(booked)
         warnings += said
     progress(_STAGE, len(part.instruments), len(part.instruments))
+    _refuse_no_root(plan, stored)
     market = _market(frames, instruments, part.table)
     booked = pl.concat([ACTIONS.empty(), *actions])
     rows = {one.id: row for row, one in enumerate(market.instruments)}
@@ -184,6 +189,20 @@ def backtest_data(workspace: Workspace, plan: BacktestPlan, *, until: datetime |
         series={name: KnownSeries(series_of(workspace, name, until=until)) for name in names},
         warnings=(*warnings, *happens.warnings),
     )
+
+
+def _refuse_no_root(plan: BacktestPlan, stored: list[str]) -> None:
+    """Refuse rolls that nothing has: no root among the instruments, or expiries of contracts that are none of theirs."""
+    if plan.futures is None:
+        return
+    if not stored:
+        raise ConfigError(
+            f"futures: expected a root such as XCME:ES, whose contracts (XCME:ES.2024H) stand in {plan.data.table}, among the "
+            f"instruments, found {', '.join(plan.data.instruments[:5])}; import the contracts, or leave out [futures]"
+        )
+    strange = sorted(set(plan.futures.expiries) - set(stored))
+    if strange:
+        raise ConfigError(f"futures.expiries: expected contracts out of {', '.join(stored)}, found {', '.join(strange)}")
 
 
 def _as_planned(instrument: Instrument, part: InstrumentPart | None) -> Instrument:

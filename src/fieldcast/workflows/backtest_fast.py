@@ -49,7 +49,8 @@ def fast_settings(plan: BacktestPlan, data: BacktestData) -> tuple[FastSettings,
     kinds = set() if data.events is None else {EventKind(kind) for kind in data.events.kind}
     if EventKind.TERMS in kinds:
         raise ConfigError(
-            'expected costs.regulatory = "preset" in a sweep or a walk, found "by_date": the fast engine knows one rate; use backtest'
+            'expected costs.regulatory = "preset" in a sweep or a walk, found "by_date": the fast engine knows one rate; use '
+            "backtest"
         )
     paid = [kind.name.lower() for kind in sorted(kinds) if kind in (EventKind.BORROW, EventKind.INTEREST, EventKind.FUNDING)]
     if paid:

@@ -63,17 +63,23 @@ class _Standing:
         return self._looks
 
 
-def market_of(plan: BacktestPlan, instruments: Sequence[str]) -> str:
+def market_of(plan: BacktestPlan, instruments: Sequence[str], *, roots: Sequence[str] = ()) -> str:
     """The instrument that stands for the market: the plan's benchmark, or the run's only one.
 
     Raises
     ------
-    ConfigError : several instruments, and no benchmark among them
+    ConfigError : several instruments, and no benchmark among them, or one that is a root of futures
     """
-    if plan.benchmark in instruments:
-        return str(plan.benchmark)
+    found = plan.benchmark if plan.benchmark in instruments else None
     if len(instruments) == 1 and plan.benchmark is None:
-        return instruments[0]
+        found = instruments[0]
+    if found in roots:
+        raise ConfigError(
+            f"expected an instrument that is held all the time as the gate's market, found the root {found}, whose contracts "
+            "change; play one beside it and name it as the benchmark, or leave out --gate"
+        )
+    if found is not None:
+        return found
     raise ConfigError(
         f"expected one of the run's instruments ({', '.join(instruments[:5])}) as the benchmark of the gate, found "
         f"{plan.benchmark or 'none'}: the gate needs its opens; name one with --benchmark"
@@ -98,7 +104,7 @@ def judge_run(
     trial : the run's, on record; None where it was too short for one
     first : session from which on it is judged; None = the first after a decision
     """
-    market = market_of(plan, [one.id for one in data.instruments])
+    market = market_of(plan, [one.id for one in data.heads], roots=tuple(data.roots.values()))
     if trial is None:
         return RunGate(GateOutcome.CANNOT_JUDGE, "the run is too short, or its account was spent: it is no trial on record", None)
     try:

@@ -186,6 +186,14 @@ class FinancingPart(Part):
             raise ValueError(f"funding_hours: expected a part of a day such as 8 or 4, found {self.funding_hours}")
         return self
 
+    @model_validator(mode="after")
+    def _interest_is_there(self) -> FinancingPart:
+        names = ("debit_spread", "credit_spread", "free_of_credit", "short_proceeds")
+        idle = [name for name in names if getattr(self, name) != FinancingPart.model_fields[name].default]
+        if idle and not self.interest:
+            raise ValueError(f"{', '.join(idle)}: expected a benchmark too, such as interest = {{ USD = 0.03 }}, found none")
+        return self
+
     @property
     def any(self) -> bool:
         """True where anything is charged by a rate of the plan."""

@@ -107,6 +107,8 @@ def backtest_plan(
         "exits": {"stop": stop, "target": target, "trailing": trailing},
         "benchmark": benchmark,
     }
+    if combine is None and (least, threshold) != (2, 0.3):
+        raise ConfigError("expected least and threshold together with combine, which they belong to, found no combine")
     if combine is not None:
         values["combine"] = {"rule": combine, "least": least, "threshold": threshold}
     return plan_of(values)

@@ -18,7 +18,7 @@ from fieldcast.strategy import UserStrategy
 from fieldcast.trading import CostModel
 from fieldcast.trading.costs import fee_schedule
 from fieldcast.workflows.backtest_data import BacktestData
-from fieldcast.workflows.backtest_events import shorts_allowed
+from fieldcast.workflows.backtest_financing import shorts_allowed
 from fieldcast.workflows.backtest_settings import BacktestPlan
 from fieldcast.workflows.backtest_sizing import Sizer
 

@@ -200,6 +200,12 @@ class AccountPart(Part):
                 raise ValueError(f"currency: expected the one that equity is reckoned in beside cash in {', '.join(self.cash)}")
         return self
 
+    @model_validator(mode="after")
+    def _rule_is_on(self) -> AccountPart:
+        if not self.pdt and self.pdt_equity != AccountPart.model_fields["pdt_equity"].default:
+            raise ValueError(f"pdt_equity: expected pdt = true beside it, found the rule off and {self.pdt_equity}")
+        return self
+
 
 class CostsPart(Part):
     """What trading costs: spread and slippage in basis points of the print, fees by a venue's preset or in basis points.
@@ -344,6 +350,16 @@ class BacktestPlan(Part):
         return self
 
     @model_validator(mode="after")
+    def _funding_has_its_hours(self) -> BacktestPlan:
+        stated = [self.financing.funding, *(part.funding for part in self.instruments.values())]
+        if self.financing.funding_hours != 8 and not any(isinstance(rate, float) for rate in stated):
+            raise ValueError(
+                "financing.funding_hours: expected a rate that is paid so often (financing.funding = 0.0001), found none: what "
+                "is stored has its own times"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _strategies_differ(self) -> BacktestPlan:
         titles = [one.title for one in self.strategies]
         if len(set(titles)) != len(titles):
@@ -366,10 +382,15 @@ class BacktestPlan(Part):
 
     @property
     def asked(self) -> dict[str, Any]:
-        """What it asks for beyond the venue's own settings, as far as it does: exits, sizes, rates, rolls; for a reader."""
+        """What it asks for beyond the venue's own settings, as far as it does: exits, sizes, rates, rolls; for a reader.
+
+        A table that is asked for stands with the defaults that act in it.
+        """
         names = ("exits", "sizing", "fx", "financing", "futures", "instruments")
-        plain = self.model_dump(mode="json", include=set(names), exclude_defaults=True)
-        return {name: plain[name] for name in names if plain.get(name)}
+        usual = {name: BacktestPlan.model_fields[name].get_default(call_default_factory=True) for name in names}
+        given = {name for name in names if getattr(self, name) != usual[name]}
+        plain = _filled(self.model_dump(mode="json", include=given, exclude_none=True))
+        return {name: plain[name] for name in names if name in plain}
 
     def settings(self) -> dict[str, Any]:
         """The plan as plain values, strategies by what decides their targets; the hash is over this."""
@@ -387,6 +408,12 @@ class BacktestPlan(Part):
     def hash(self) -> str:
         """SHA-256 that names the run."""
         return digest(self.settings())
+
+
+def _filled(plain: dict[str, Any]) -> dict[str, Any]:
+    """Plain values without empty tables and lists."""
+    inner = {name: _filled(value) if isinstance(value, dict) else value for name, value in plain.items()}
+    return {name: value for name, value in inner.items() if value not in ({}, [])}
 
 
 def _finer(table: str, than: str) -> bool:

@@ -148,7 +148,7 @@ class Sizer:
     stop, target : of the plan's exits, shares
     bars_per_year : of the clock
     closes : by row, (T,) what strategies see on the market's clock, NaN = no bar
-    decided : (T,) moments at which decisions of each bar are made, microseconds
+    decided : by row, (T,) moments at which decisions of each bar are made, microseconds
     series : values of the series that the rules read
     """
 
@@ -157,20 +157,22 @@ class Sizer:
     target: float | None
     bars_per_year: float
     closes: tuple[Array, ...]
-    decided: npt.NDArray[np.int64]
+    decided: tuple[npt.NDArray[np.int64], ...]
     series: Mapping[str, Known]
     bound: Counter[Reason] = field(default_factory=Counter)
 
     @classmethod
     def of(cls, part: SizingPart, data: BacktestData, *, stop: float | None, target: float | None, year: float) -> Sizer:
         """For a run on these bars."""
-        closes, decided = [], np.array(data.market.ts)
+        closes, decided = [], []
         for arrays, places in zip(data.signals, data.places, strict=True):
             row = np.full(data.market.bars, np.nan)
             row[places] = arrays["close"]
             closes.append(row)
-            decided[places] = arrays["decided_ts"]
-        return cls(part, stop, target, year, tuple(closes), decided, data.series)
+            own = np.array(data.market.ts)
+            own[places] = arrays["decided_ts"]
+            decided.append(own)
+        return cls(part, stop, target, year, tuple(closes), tuple(decided), data.series)
 
     def size(
         self, instrument: Instrument, row: int, bar: int, *, nav: Decimal, price: Decimal, most: Decimal
@@ -191,7 +193,7 @@ class Sizer:
             return None
         share = most if self.part.cap is None else min(most, self.part.cap)
         whole = smallest_size(holding, [*rules, Cap(share)])
-        cut = self._haircut(bar)
+        cut = self._haircut(row, bar)
         self.bound[whole.reasons[0]] += 1
         if cut is None:
             return whole
@@ -220,7 +222,7 @@ class Sizer:
                 return None
             found.append(VolatilityTarget(sigma, part.volatility.target))
         if part.energy is not None:
-            energy = self._known(part.energy.series, bar)
+            energy = self._known(part.energy.series, row, bar)
             found.append(EnergyAware(energy, part.energy.reference_dollars, part.energy.floor_dollars, part.energy.share))
         return found
 
@@ -232,14 +234,14 @@ class Sizer:
         sigma = float(np.diff(np.log(last)).std(ddof=1)) * math.sqrt(self.bars_per_year)
         return sigma if sigma > 0.0 else None
 
-    def _haircut(self, bar: int) -> QualityHaircut | None:
+    def _haircut(self, row: int, bar: int) -> QualityHaircut | None:
         quality = self.part.quality
         if quality is None:
             return None
-        return QualityHaircut(self._known(quality, bar) if isinstance(quality, str) else float(quality))
+        return QualityHaircut(self._known(quality, row, bar) if isinstance(quality, str) else float(quality))
 
-    def _known(self, series: str, bar: int) -> float:
-        moment = int(self.decided[bar])
+    def _known(self, series: str, row: int, bar: int) -> float:
+        moment = int(self.decided[row][bar])
         found = self.series[series](moment)
         if found is None:
             raise MissingData(

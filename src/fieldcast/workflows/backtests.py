@@ -17,15 +17,15 @@ import polars as pl
 from fieldcast import __version__
 from fieldcast.data import load_instrument
 from fieldcast.data.actions import adjust
-from fieldcast.ground import MissingData, Shown, write_whole
+from fieldcast.ground import ConfigError, MissingData, Shown, write_whole
 from fieldcast.simulation.report import BacktestReport, DailyReturns, backtest_report, buy_and_hold, daily_returns, days_per_year
 from fieldcast.simulation.result import SimulationResult
 from fieldcast.simulation.trading_record import TradingRecord
 from fieldcast.strategy import Projection, UserStrategy, load_strategy, refuse_look_ahead, strategy
 from fieldcast.trading import Side, price_from_bar
 from fieldcast.validation.sealed import LookedSpan
+from fieldcast.workflows.backtest_currencies import held_in
 from fieldcast.workflows.backtest_data import BacktestData, backtest_data
-from fieldcast.workflows.backtest_events import held_in
 from fieldcast.workflows.backtest_futures import contracts_of
 from fieldcast.workflows.backtest_gate import EXIT_CODES, RunGate, file_verdict, judge_run, market_of
 from fieldcast.workflows.backtest_money import FinancingPart
@@ -134,15 +134,19 @@ def backtest(
     ------
     MissingData : an instrument is unknown, or has fewer than two bars in the span
     StrategyError : a strategy raises, gives no target, or looks ahead; the bar is named, and nothing is kept
-    ConfigError : the plan is not valid
+    ConfigError : the plan is not valid, or the gate cannot be asked of it
     Halted : the family is pre-registered, and this plan's effect size is not on record
     """
     started, began = time.perf_counter(), workspace.clock.now()
     chosen = plan if isinstance(plan, BacktestPlan) else load_backtest_plan(plan)
+    if gate_from is not None and not gate:
+        raise ConfigError(f"expected gate_from ({gate_from}) together with the gate, found it alone; ask the gate too (--gate)")
     if gate:
-        market_of(chosen, chosen.data.instruments)      # refused before anything is played
+        market_of(chosen, chosen.data.instruments)      # refused before anything is read or played
     data = open_data(workspace, chosen, progress)
     ids = [one.id for one in data.heads]
+    if gate:
+        market_of(chosen, ids, roots=tuple(data.roots.values()))
     played = _play(workspace, chosen, data, progress)
     market, named = benchmark_of(workspace, chosen, data, played[0][2].start_equity)
     family, log = family_name(chosen.family, simulated=data.market.simulated), trial_log(workspace)
@@ -228,7 +232,7 @@ def benchmark_of(
     own = {name: part for name, part in plan.instruments.items() if name == described.id}
     account = plan.account.model_copy(update={"currency": data.purse.base, "cash": Decimal(1)})
     alone = {"data": span, "instruments": own, "account": account, "fills": FillsPart(), "financing": FinancingPart(),
-             "sizing": None}  # fmt: skip
+             "sizing": None, "futures": None, "fx": plan.fx.model_copy(update={"conversions": ()})}  # fmt: skip
     other_plan = plan.model_copy(update=alone)
     until = known_until(workspace, (described.id,), plan.hash)
     other = backtest_data(workspace, other_plan, until=until, progress=silent)
@@ -346,8 +350,6 @@ def targets_of(code: Any, data: BacktestData) -> Array:
 
 
 def _refuse_vote(plan: BacktestPlan, part: StrategyPart) -> None:
-    from fieldcast.ground import ConfigError
-
     if plan.combine is not None:
         raise ConfigError(f"expected strategies with targets to combine, found {part.title}, which places its own orders")
 

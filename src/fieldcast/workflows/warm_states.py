@@ -6,7 +6,7 @@ source: a state is used where everything fits that its figures rest on, else it 
 why.
 
     key     experiment, instrument as described, id of the VIX series; Fieldcast's version and the SHA-256 of its code from the
-            indicators to the projection; versions of the libraries that compute, Python's and the machine's kind
+            rows to the projection; versions of the libraries that compute, Python's and the machine's kind
     data    how many bars, the moment of the last, SHA-256 over all their columns, and over the rows of the VIX series that were
             known by then: a bar that was restated, came late or went away leaves no state that fits
     sum     SHA-256 over all of the file's arrays and its JSON
@@ -47,8 +47,8 @@ LOG = logging.getLogger("fieldcast.warm")
 FORMAT = 1
 FOLDER = "warm"
 _JSON, _SUM = "about.json", "sha256"
-_CODE = ("evaluation", "features", "fields", "indicators", "market", "models", "projection")
-_MODULES = ("experiment", "prepare", "projector", "study", "walks", "warm_parts", "warm_states")
+_CODE = ("data", "evaluation", "features", "fields", "ground", "indicators", "market", "models", "pricing", "projection")
+_MODULES = ("experiment", "prepare", "projector", "study", "walks", "warm_parts", "warm_states", "records", "sealing")
 _LIBRARIES = ("numpy", "polars", "scipy", "numba", "lightgbm", "scikit-learn", "exchange_calendars")
 
 
@@ -69,14 +69,23 @@ class KeptState:
     values: Mapping[str, Any]
 
 
+def code_root() -> Path:
+    """The folder of the package."""
+    return Path(fieldcast.__file__).parent
+
+
+def code_files() -> list[Path]:
+    """The modules that decide a projection, and all that they compute with, ascending."""
+    root = code_root()
+    files = [file for package in _CODE for file in (root / package).rglob("*.py")]
+    return sorted(files + [root / "workflows" / f"{name}.py" for name in _MODULES])
+
+
 @cache
 def code_hash() -> str:
-    """SHA-256 over the modules that decide a projection: a formula that changes makes every kept state void."""
-    root = Path(fieldcast.__file__).parent
-    files = [file for package in _CODE for file in (root / package).rglob("*.py")]
-    files += [root / "workflows" / f"{name}.py" for name in _MODULES]
-    total = hashlib.sha256()
-    for file in sorted(files):
+    """SHA-256 over `code_files`: a formula that changes makes every kept state void."""
+    root, total = code_root(), hashlib.sha256()
+    for file in code_files():
         total.update(f"{file.relative_to(root).as_posix()}\0".encode())
         total.update(file.read_bytes())
     return total.hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from fractions import Fraction
+from itertools import accumulate
 
 import numpy as np
 import pytest
@@ -83,6 +84,17 @@ def test_sums_beyond_2_53_are_compared_as_integers(one) -> None:
     as_floats = sweep(sets, tape, FastSettings())
     object.__setattr__(tape, "exact_sums", lambda longest: np.empty(0))
     assert sweep(sets, tape, FastSettings()).equals(as_floats)
+
+
+@pytest.mark.parametrize("scale", [1, 2**40, 2**56])
+def test_the_largest_sum_is_found_also_where_whole_numbers_wrap_round(one, scale: int) -> None:
+    tape = Tape.of(one(4, bars=600, sigma=0.01)).between(0, 600)
+    closes = tape.closes * scale
+    tape.__dict__["closes"] = closes
+    true = max(abs(total) for total in accumulate(int(value) for value in closes))
+    wrapped = true >= 2**63
+    assert wrapped is (scale == 2**56)
+    assert tape._reach == pytest.approx(float(true), rel=1e-12)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])

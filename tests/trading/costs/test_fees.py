@@ -91,7 +91,7 @@ def test_a_venue_that_could_not_be_seen_has_no_preset() -> None:
 
 @pytest.mark.parametrize(
     ("name", "taker", "maker"),
-    [("kraken", "8.00", "4.00"), ("kraken_until_2026_07", "4.00", "2.50"), ("kraken_from_2015_08", "2.60", "1.60"),
+    [("kraken", "8.00", "4.00"), ("kraken_from_2015_08", "2.60", "1.60"),
      ("binance_usd_margined", "0.50", "0.20"), ("binance_usd_margined_2022", "0.40", "0.20")],
 )  # fmt: skip
 def test_what_a_thousand_dollars_of_a_coin_cost(name: str, taker: str, maker: str) -> None:
@@ -99,12 +99,6 @@ def test_what_a_thousand_dollars_of_a_coin_cost(name: str, taker: str, maker: st
     preset = fee_schedule(name)
     assert preset.total(Decimal(50_000), Decimal("0.02"), ONE) == Decimal(taker)
     assert preset.total(Decimal(50_000), Decimal("0.02"), ONE, maker=True) == Decimal(maker)
-
-
-def test_tradier_takes_nothing_for_shares_and_35_cents_a_contract() -> None:
-    """Its pricing page as it stood on 2021-11-30 (QuantConnect/Lean issue 6085)."""
-    assert fee_schedule("tradier").total(Decimal(100), Decimal(1000), ONE) == 0
-    assert fee_schedule("tradier_options").total(Decimal("1.20"), Decimal(7), Decimal(100)) == Decimal("2.45")
 
 
 @pytest.mark.parametrize(

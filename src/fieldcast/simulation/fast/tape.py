@@ -136,6 +136,9 @@ class Tape:
 
     @cached_property
     def _reach(self) -> float:
+        """The largest prefix sum, positive or not."""
+        if self.length * max(int(self.closes.max()), -int(self.closes.min())) < LARGEST:      # then `sums` are true
+            return float(max(int(self.sums.max()), -int(self.sums.min())))
         return float(np.abs(np.cumsum(self.closes.astype(np.float64))).max())      # of floats: it cannot wrap round
 
     @cached_property

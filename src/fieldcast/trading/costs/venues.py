@@ -18,10 +18,6 @@ from fieldcast.trading.costs.fees import FeeSchedule
 _IBKR = "https://www.interactivebrokers.co.uk/en/pricing/commissions-stocks.php?re=amer"
 _IBKR_TIME = "between 2024-11 and 2025-05 (by the section 31 and CAT fees that it lists)"
 _COIN = Decimal("0.00000001")
-_TRADIER = (
-    "https://github.com/QuantConnect/Lean/issues/6085 and https://github.com/api-evangelist/tradier (plans), of "
-    "https://brokerage.tradier.com/pricing and https://tradier.com/individuals/pricing"
-)
 _KRAKEN = "https://www.kraken.com/features/fee-schedule"
 
 _ALL = (
@@ -76,21 +72,6 @@ _ALL = (
         note="online, a contract; exchange, clearing and regulatory fees are left out",
     ),
     FeeSchedule(
-        "tradier",
-        source="https://github.com/QuantConnect/Lean/issues/6085, of https://brokerage.tradier.com/pricing; LEAN's own model of "
-        "the broker takes nothing for shares either",
-        published="read on 2021-11-30",
-        note="US listed stocks and ETFs; regulatory fees come on top: with_regulatory_on",
-    ),
-    FeeSchedule(
-        "tradier_options",
-        per_unit=Decimal("0.35"),
-        source=_TRADIER,
-        published="read on 2021-11-30 and on 2026-05-08, the same",
-        note="equity and ETF options, a contract; the plan's fee a month, index options' surcharge, exchange, clearing and "
-        "regulatory fees are left out",
-    ),
-    FeeSchedule(
         "kraken",
         value_bps=Decimal(80),
         maker_bps=Decimal(40),
@@ -98,16 +79,7 @@ _ALL = (
         source=f"{_KRAKEN}, as two public repositories of research state it; one of them kept the page, and had the same of the "
         "exchange's own answer TradeVolume",
         published="read on 2026-09-06 and 2026-09-19; tiers of 2026-07-09",
-        note="spot, first tier; stable coins and currencies are others. Days before 2026-07-09: kraken_until_2026_07",
-    ),
-    FeeSchedule(
-        "kraken_until_2026_07",
-        value_bps=Decimal(40),
-        maker_bps=Decimal(25),
-        step=_COIN,
-        source=f"https://github.com/api-evangelist/kraken (plans), of {_KRAKEN}; another public repository states the same of it",
-        published="read on 2026-05-30; when it began is not on record",
-        note="Kraken Pro, spot, first tier; stable coins and currencies are others",
+        note="spot, first tier; stable coins and currencies are others; before 2026-07-09 it was less",
     ),
     FeeSchedule(
         "kraken_from_2015_08",
