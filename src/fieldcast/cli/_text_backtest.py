@@ -10,13 +10,15 @@ from rich.table import Table
 from rich.text import Text
 
 _MOST_SETTINGS = 12
-_COLUMNS = ("return", "CAGR", "volatility", "Sharpe, 95 %", "drawdown", "trades", "won", "costs", "DSR", "run")
+_COLUMNS = ("return", "vol.", "Sharpe 95 %", "drawdown", "trades", "costs", "DSR", "run")      # what 80 columns hold
+_FOLDED = ("strategy", "Sharpe 95 %")
 
 
 def _table(title: str, *columns: str, left: int = 1) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, show_edge=False, pad_edge=False,
+                  padding=(0, 1, 0, 0))  # fmt: skip
     for place, name in enumerate(columns):
-        table.add_column(name, justify="left" if place < left else "right")
+        table.add_column(name, justify="left" if place < left else "right", no_wrap=name in _COLUMNS and name not in _FOLDED)
     return table
 
 
@@ -51,17 +53,16 @@ def backtest_text(result: Any) -> RenderableType:
         report = run.report
         figures = report.performance
         table.add_row(
-            run.title, _share(figures.total_return), _share(figures.cagr), _share(figures.volatility).lstrip("+"),
-            _ranged(figures.sharpe), _share(figures.max_drawdown).lstrip("+"), f"{report.trades.closed:,}",
-            _share(report.trades.win_rate).lstrip("+"), "none" if report.costs is None else f"{report.costs.total:,.0f}",
-            _number(report.deflation.dsr), run.id[:8],
+            run.title, _share(figures.total_return), _share(figures.volatility).lstrip("+"), _ranged(figures.sharpe),
+            _share(figures.max_drawdown).lstrip("+"), f"{report.trades.closed:,}",
+            "none" if report.costs is None else f"{report.costs.total:,.0f}", _number(report.deflation.dsr), run.id[:8],
         )  # fmt: skip
     held = first.benchmark
     if held is not None:
         own = held.own
         table.add_row(
-            Text(held.name, "dim"), _share(own.total_return), _share(own.cagr), _share(own.volatility).lstrip("+"),
-            _ranged(own.sharpe), _share(own.max_drawdown).lstrip("+"), "", "", "", "", "",
+            Text(held.name, "dim"), _share(own.total_return), _share(own.volatility).lstrip("+"), _ranged(own.sharpe),
+            _share(own.max_drawdown).lstrip("+"), "", "", "", "",
         )  # fmt: skip
     lines = [
         f"money in {first.currency}, from {first.start_equity:,.0f}; fills: {first.fill_convention}; DSR: the probability that "
