@@ -3,7 +3,8 @@
 Fees change, and depend on the account's tier: each preset is the lowest tier of a plan, at the time that it names, and a
 run whose days lie elsewhere uses it as an assumption. `note` says what a preset leaves out. A venue whose own page could not be
 seen has a preset only where two who read that page independently state the same figures; `source` then says who they are
-(one of two may be told by its kind alone), and `published` when they read it. For any other venue write a `FeeSchedule` from your agreement.
+(one of two may be told by its kind alone), and `published` when they read it. For any other venue write a
+`FeeSchedule` from your agreement.
 """
 
 from __future__ import annotations
