@@ -7,8 +7,13 @@ import tempfile
 from pathlib import Path
 
 
-def write_whole(path: Path, data: bytes) -> Path:
+def write_whole(path: Path, data: bytes, *, durable: bool = True) -> Path:
     """Write `data` to `path`; a reader sees the old file or the whole new one, never half of it.
+
+    Parameters
+    ----------
+    durable : False leaves it to the system when the disk has it: for files that tell damage themselves and can be made anew,
+        since a power cut may leave one empty
 
     Raises
     ------
@@ -21,7 +26,8 @@ def write_whole(path: Path, data: bytes) -> Path:
         with os.fdopen(descriptor, "wb") as handle:
             handle.write(data)
             handle.flush()
-            os.fsync(handle.fileno())
+            if durable:
+                os.fsync(handle.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
     except BaseException:

@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote
 from fieldcast.ground import InvalidInput
 
 _CURRENCY = re.compile(r"[A-Z]{3,5}")
+_INVERSE = frozenset({"BINANCE", "BITMEX", "BYBIT", "DERIBIT", "OKX"})
 _ID = re.compile(r"[A-Z0-9]{2,12}:[^\s\x00-\x1f:]{1,32}")
 
 
@@ -70,6 +71,18 @@ class Instrument:
     @property
     def symbol(self) -> str:
         return self.id.split(":", 1)[1]
+
+    @property
+    def inverse(self) -> bool:
+        """True of a coin's future that is quoted in US dollars and paid in the coin: one contract is a sum of dollars.
+
+        The venues of `_INVERSE` list futures against USD as such alone; those against USDT and USDC are linear, also where their
+        accounts are kept in dollars. Of others, such as Hyperliquid, a future against USD is linear.
+        """
+        venue, symbol = self.id.split(":", 1)
+        if self.kind is not Kind.FUTURE or self.calendar != "24/7" or self.currency != "USD" or venue not in _INVERSE:
+            return False
+        return "USDT" not in symbol and "USDC" not in symbol
 
 
 def default_instrument(
