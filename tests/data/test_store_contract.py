@@ -304,3 +304,17 @@ def test_overlapping_deliveries_in_any_order_give_their_union(make_bars, lineage
         seen |= new
     expected = bars.filter(pl.col("ts").is_in(sorted(seen)))
     assert store.read("ARCX:SPY").equals(expected)
+
+
+@pytest.mark.parametrize("days", [0, 3, 40])
+def test_what_had_become_known_before_a_moment_can_be_left_out(store, make_bars, make_lineage, days):
+    """Of a row that was restated since, the restatement is read; the others that were known before are not."""
+    bars = make_bars()
+    store.append(bars, make_lineage())
+    later = LATER + timedelta(days=30)
+    store.append(change_close(bars, bars["ts"][4], 77.0).slice(4, 1), make_lineage(fetched_at=later))
+    start = bars["available_at"][-1] - timedelta(days=days)
+    whole = store.read("ARCX:SPY")
+    assert store.read("ARCX:SPY", known_from=start).equals(whole.filter(pl.col("available_at") >= start))
+    assert store.read("ARCX:SPY", known_from=later)["close"].to_list() == [77.0]
+    assert store.read("ARCX:SPY", as_of=later - timedelta(seconds=1), known_from=later).is_empty()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gzip
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from fieldcast.data import list_instruments
+from fieldcast.data.formats import Source
+from fieldcast.data.formats.lean_hours import read_symbol_properties
 from fieldcast.data.importing import import_sources
 from fieldcast.ground import ConflictError, InvalidInput, ManualClock, Reason, Settings
 from fieldcast.market import sessions_between
@@ -288,3 +291,59 @@ def test_a_file_that_fails_at_its_end_leaves_nothing_behind(
     _in_parts(monkeypatch, *parts)
     report = import_sources(files, store=workspace.store, format="table", batch_rows=batch_rows)
     assert report.tables["bars/1m"].added == 240
+
+
+# tick and lot ---------------------------------------------------------------------------------------------------------
+
+
+def _klines(path: Path, *rows: tuple[str, str]) -> Path:
+    """Binance's archive of futures: (price, volume) of successive days."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = ["open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore"]
+    for day, (price, volume) in enumerate(rows):
+        begin = 1_577_836_800_000 + day * 86_400_000
+        lines.append(f"{begin},{price},{price},{price},{price},{volume},{begin + 86_399_999},1,1,1,1,0")
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_a_perpetual_has_the_tick_and_lot_that_its_file_proves(workspace: Workspace, tmp_path: Path) -> None:
+    """At the usual 0.01 a fill of ADA at 0.0328 would be at 0.04, and no BTC could be had below a whole one."""
+    ada = _klines(tmp_path / "futures/um/daily/klines/ADAUSDT/1d/ADAUSDT-1d-2020.csv", ("0.0328", "274004"), ("0.033", "1000"))
+    btc = _klines(tmp_path / "futures/um/daily/klines/BTCUSDT/1d/BTCUSDT-1d-2020.csv", ("7195.3", "12.345"), ("7200", "3.1"))
+    import_data(workspace, [ada, btc])
+    found = {one.id: one for one in list_instruments(workspace.ledger)}
+    assert (found["BINANCE:ADAUSDT-PERP"].tick, found["BINANCE:ADAUSDT-PERP"].lot) == (Decimal("0.0001"), Decimal(1))
+    assert (found["BINANCE:BTCUSDT-PERP"].tick, found["BINANCE:BTCUSDT-PERP"].lot) == (Decimal("0.01"), Decimal("0.001"))
+    later = _klines(tmp_path / "futures/um/daily/klines/ADAUSDT/1d/ADAUSDT-1d-2021.csv", ("0.17512", "1.5"))
+    said = import_data(workspace, later).report.files[0].notes
+    assert {one.id: one for one in list_instruments(workspace.ledger)} == found     # what the catalogue has, it keeps
+    assert len(said) == 2                                                           # … and says so
+    assert "tick 0.0001, as in the catalogue, found 0.00001, which its numbers prove" in said[0]
+    assert '[instruments."BINANCE:ADAUSDT-PERP"] lot = 0.1 in a plan' in said[1]
+    assert import_data(workspace, ada, again=True).report.files[0].notes == ()
+    told = import_data(workspace, ada, "BINANCE:ADAUSDT-PERP", again=True, tick="0.01").report.files[0].notes
+    assert len(told) == 1
+    assert "found 0.01, which was said of this file" in told[0]
+
+
+def test_what_was_told_of_a_tick_stands(workspace: Workspace, tmp_path: Path) -> None:
+    pl.DataFrame({"Date": ["2020-01-01", "2020-01-02"], **{key: [0.0328, 0.0331] for key in ("Open", "High", "Low", "Close")}}
+                 | {"Volume": [5, 6]}).write_csv(tmp_path / "ada.csv")  # fmt: skip
+    import_data(workspace, tmp_path / "ada.csv", "KRAKEN:ADAUSD", kind="crypto", tick="0.000001")
+    import_data(workspace, tmp_path / "ada.csv", "BITSTAMP:ADAUSD", kind="crypto")
+    import_data(workspace, tmp_path / "ada.csv", "XNAS:PENNY", kind="equity")
+    assert {one.id: str(one.tick) for one in list_instruments(workspace.ledger)} == {
+        "KRAKEN:ADAUSD": "0.000001", "BITSTAMP:ADAUSD": "0.0001", "XNAS:PENNY": "0.01"
+    }  # fmt: skip
+
+
+def test_leans_perpetual_of_ada_has_the_steps_of_its_symbol_properties(tmp_path: Path, realdata: Path) -> None:
+    later = ManualClock(datetime(2023, 1, 2, tzinfo=UTC))
+    with open_workspace(settings=Settings(home=tmp_path / "home"), clock=later) as opened:
+        import_data(opened, realdata / "crypto/lean_cryptofuture/binance_minute_adausdt_20221213_trade.zip")
+        (found,) = list_instruments(opened.ledger)
+    database = Source(realdata / "reference/symbol-properties-database.csv.gz")
+    told = read_symbol_properties(database, "cryptofuture", "binance", "ADAUSDT")
+    assert found.id == "BINANCE:ADAUSDT-PERP"
+    assert (found.tick, found.lot) == (told.tick, told.lot) == (Decimal("0.0001"), Decimal(1))

@@ -1,5 +1,6 @@
 """Market data: providers, importer, the versioned store, cleaning, quality and gap checks, the simulated market."""
 
+from fieldcast.data._content import content_sha256
 from fieldcast.data._rows import list_instruments, load_instrument, save_instrument
 from fieldcast.data._tally import ImportReport, SourceReport
 from fieldcast.data.actions import action_rows, adjust, read_adjusted
@@ -64,6 +65,7 @@ __all__ = [
     "check_daily",
     "clean",
     "clean_rows",
+    "content_sha256",
     "find_faults",
     "flag_synthetic_opens",
     "freshness",

@@ -269,12 +269,27 @@ def _needed(depth: pl.DataFrame, since: datetime) -> pl.DataFrame:
     """
     if not {"action", "snapshot", "available_at"} <= set(depth.columns) or depth.is_empty():
         return depth        # refused by name elsewhere
+    begins = _begins(depth, since)
+    return depth if begins is None else depth.filter(pl.col("available_at") >= begins)
+
+
+def _begins(depth: pl.DataFrame, since: datetime) -> datetime | None:
+    """The moment from which on the rows are needed (see `_needed`); None where that is all of them."""
     by_level = depth["action"].null_count() == depth.height
     begins = pl.col("snapshot") if by_level else pl.col("action") == "reset"
     times = depth.filter(begins & (pl.col("available_at") <= since))["available_at"].unique().sort()
-    if times.len() < 1 + by_level:
-        return depth
-    return depth.filter(pl.col("available_at") >= times[-1 - by_level])
+    found: datetime | None = times[-1 - by_level] if times.len() >= 1 + by_level else None
+    return found
+
+
+def rests_within(depth: pl.DataFrame, since: datetime) -> bool:
+    """Whether the states since a moment rest on these rows alone, whatever came before them.
+
+    Parameters
+    ----------
+    depth : the end of the rows of `depth` of one instrument: all that became known from some moment on
+    """
+    return not depth.is_empty() and _begins(depth, utc(since)) is not None
 
 
 def any_reason(rows: pl.DataFrame, code: Reason) -> bool:

@@ -22,6 +22,7 @@ from fieldcast.data.formats import Format, Options, Parsed, Source, format_of, r
 from fieldcast.data.formats.lean_maps import look_again
 from fieldcast.data.lineage import Lineage
 from fieldcast.data.opens import FEWEST, flag_synthetic_opens
+from fieldcast.data.proven_steps import overruled_steps, with_proven_steps
 from fieldcast.data.rules import CleaningReport, clean, count_reasons
 from fieldcast.data.store import Store
 from fieldcast.ground import FieldcastError, InvalidInput, MissingData, Reason
@@ -117,7 +118,10 @@ def _read_one(
     dataset = chosen.home if dataset is None else dataset
     tally = Tally(source, chosen.name, dataset)
     for part in _some(chosen.read(source, options), source):
-        parsed = replace(part, instruments=describe(part.instruments))
+        found = with_proven_steps(part.instruments, part.rows)
+        known = describe(found)
+        notes = overruled_steps(found, known, told=None if options.instrument is None else options.instrument.tick)
+        parsed = replace(part, instruments=known, notes=(*part.notes, *notes))
         kept, report = _cleaned(parsed, options, batch.store, dataset)
         tally.add(parsed, report)
         if judge:

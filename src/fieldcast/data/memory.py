@@ -77,10 +77,13 @@ class MemoryStore:
         as_of: datetime | None = None,
         first: date | None = None,
         last: date | None = None,
+        known_from: datetime | None = None,
         dataset: str | None = None,
         columns: Sequence[str] | None = None,
     ) -> pl.DataFrame:
         rows = between(self._entry(instrument, table, dataset).rows, first, last)
+        if known_from is not None:
+            rows = rows.filter(pl.col("available_at") >= utc(known_from))
         return chosen(known_at(rows, as_of, table_of(table)), columns, table)
 
     def cross_section(

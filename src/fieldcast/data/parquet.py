@@ -88,6 +88,7 @@ class ParquetStore:
         as_of: datetime | None = None,
         first: date | None = None,
         last: date | None = None,
+        known_from: datetime | None = None,
         dataset: str | None = None,
         columns: Sequence[str] | None = None,
     ) -> pl.DataFrame:
@@ -101,6 +102,8 @@ class ParquetStore:
             return _overlapping(self._entries(instrument, table, dataset), low, high)
 
         where = [] if kind.layout is Layout.INTRADAY else [pl.col("instrument") == instrument]
+        if known_from is not None:
+            where.append(pl.col("available_at") >= utc(known_from))
         rows = self._rows(find, kind, where, low, high, columns)
         return chosen(known_at(rows, as_of, kind), columns, table)
 

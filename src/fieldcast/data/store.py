@@ -110,6 +110,7 @@ class Store(Protocol):
         as_of: datetime | None = None,
         first: date | None = None,
         last: date | None = None,
+        known_from: datetime | None = None,
         dataset: str | None = None,
         columns: Sequence[str] | None = None,
     ) -> pl.DataFrame:
@@ -118,6 +119,7 @@ class Store(Protocol):
         Parameters
         ----------
         first, last : UTC dates of `ts`, both included
+        known_from : leave out what had become known before; the end of a long session is read without the rest of it
         dataset : needed only where the instrument stands in more than one
         columns : which to return (none = all of the table's)
 

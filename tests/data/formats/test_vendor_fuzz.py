@@ -21,7 +21,9 @@ from fieldcast.ground import InvalidInput
 from fieldcast.market import TABLES, default_instrument, sessions_between
 
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
-MUTATIONS = 60
+FAST, MUTATIONS = 20, 60
+# The first turns run with the fast tests, the others with the slow ones.
+TURNS = [pytest.param(range(FAST), id="first"), pytest.param(range(FAST, MUTATIONS), id="later", marks=pytest.mark.slow)]
 SPY = default_instrument("ARCX:SPY", "etf")
 AAPL = default_instrument("XNAS:AAPL", "equity")
 DAYS: list[date] = sessions_between("XNYS", date(2024, 1, 2), date(2024, 3, 1))["session"].to_list()
@@ -365,19 +367,22 @@ def test_the_sound_file_is_recognised_and_stored_whole(case, tmp_path):
     assert sum(count.added + count.restated for count in again.tables.values()) == 0
 
 
+@pytest.mark.parametrize("turns", TURNS)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.format}-{case.name}")
-def test_a_damaged_file_ends_in_a_typed_refusal_or_quarantine(case, tmp_path):
+def test_a_damaged_file_ends_in_a_typed_refusal_or_quarantine(case, turns, tmp_path):
     chance = random.Random(f"{case.format} {case.name}")
     refused = 0
-    for turn in range(MUTATIONS):
+    for turn in range(turns.stop):
         mutate = MUTATORS[turn % len(MUTATORS)]
         data = mutate(bytearray(case.data), chance)
+        if turn not in turns:
+            continue
         store = _imported(tmp_path / case.name, data, case)
         if store is None:
             refused += 1
         else:
             assert _impossible(store) == [], (mutate.__name__, turn)
-    assert 0 < refused < MUTATIONS  # both ends were reached: some files were refused, some went in without their bad rows
+    assert 0 < refused < len(turns)  # both ends were reached: some files were refused, some went in without their bad rows
 
 
 def test_every_format_of_these_vendors_is_fuzzed():
