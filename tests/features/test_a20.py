@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -73,9 +74,8 @@ def test_the_lines_are_those_of_the_public_indicators(bars_of: Bars, seed: int, 
         bars = bars.with_columns(*prices, volume=pl.when(rest).then(0.0).otherwise(pl.col("volume")))
         bars = bars.with_columns(high=pl.max_horizontal("open", "high", "close"), low=pl.min_horizontal("open", "low", "close"))
     inputs = read_bars(bars)
-    lines, bounded = _a20.lines(inputs)
+    lines = _a20.lines(inputs).values
     expected = twin(inputs)
-    assert bounded
     assert set(expected) == set(_a20.NAMES)
     for column, line in zip(_a20.COLUMNS, lines, strict=True):
         assert np.isnan(line[: column.warmup]).all(), column.name
@@ -138,20 +138,45 @@ def test_several_instruments_that_are_not_in_order_are_refused(bars_of: Bars) ->
             features.compute_each(given_bars, ["a20"])
 
 
-@pytest.mark.parametrize("bounds", [None, [0, 1300, 1340, 1341, 2041]])
-def test_two_threads_give_what_one_gives(bars_of: Bars, monkeypatch: pytest.MonkeyPatch, bounds: list[int] | None) -> None:
+@pytest.mark.parametrize("threads", [2, 3, 8])
+@pytest.mark.parametrize("bounds", [None, [0, 1300, 1340, 1341, 2041], [0, 3, 2041]])
+def test_any_number_of_threads_gives_what_one_gives(
+    bars_of: Bars, monkeypatch: pytest.MonkeyPatch, bounds: list[int] | None, threads: int
+) -> None:
     inputs = read_bars(bars_of(2041, 4))
     edges = None if bounds is None else np.array(bounds)
-    alone, _ = _a20.lines(inputs, edges)
-    monkeypatch.setattr(_a20, "ROWS_FOR_TWO_THREADS", 1)
-    monkeypatch.setattr(_a20.pl, "thread_pool_size", lambda: 2)
-    threads: list[int] = []
-    kernel = _kernels_a20.bar_lines
-    monkeypatch.setattr(_kernels_a20, "bar_lines", lambda *given_: (threads.append(given_[4].size), kernel(*given_))[1])
-    together, bounded = _a20.lines(inputs, edges)
-    assert sorted(threads) == ([2] if bounds is None else [2, 4])
-    assert bounded
-    np.testing.assert_array_equal(together, alone)
+    alone = _a20.lines(inputs, edges, 1)
+    at_once: set[int] = set()
+    together, kernel = threading.Barrier(2, timeout=20.0), _kernels_a20.window_lines
+
+    def watched(*given_: object) -> None:
+        if threading.get_ident() not in at_once:
+            at_once.add(threading.get_ident())
+            if len(at_once) <= 2:
+                together.wait()  # two threads are in the kernel at one moment, or this breaks
+        kernel(*given_)
+
+    monkeypatch.setattr(_kernels_a20, "window_lines", watched)
+    shared = _a20.lines(inputs, edges, threads)
+    assert len(at_once) >= 2
+    assert shared.values.tobytes() == alone.values.tobytes()
+    for one, other in zip(shared.columns(_a20.NAMES) or [], alone.columns(_a20.NAMES) or [], strict=True):
+        assert one.equals(other, check_names=True)
+        assert one.null_count() == other.null_count() == int(np.isnan(one.to_numpy()).sum())
+
+
+@pytest.mark.parametrize("n", [0, 1, 63, 64, 65, 700])
+def test_a_table_on_two_threads_is_that_on_one(bars_of: Bars, n: int) -> None:
+    bars = bars_of(n, 9)
+    expected = features.compute(bars, ["a20"], threads=1)
+    assert features.compute(bars, ["a20"], threads=2).equals(expected)
+    assert features.compute_each(bars, ["a20"], threads=2).drop("instrument").equals(expected)
+    assert not any(line.is_nan().any() for line in expected.drop("ts"))
+
+
+def test_fewer_threads_than_one_are_refused(bars_of: Bars) -> None:
+    with pytest.raises(InvalidInput, match="threads of at least 1, found 0"):
+        features.compute(bars_of(30), ["a20"], threads=0)
 
 
 def test_prices_whose_ratios_would_lose_digits_are_refused(bars_of: Bars) -> None:

@@ -221,7 +221,14 @@ def test_readers_during_many_writes_see_whole_versions_in_order(tmp_path):
     assert number_of(FeatureStore(tmp_path, ManualClock(START)).latest(INSTRUMENT, SET, "1m")) == 79
 
 
-@pytest.mark.parametrize("point", ["features:written", "features:after:file", "features:after:pointer"])
+@pytest.mark.parametrize(
+    "point",
+    [
+        pytest.param("features:written", marks=pytest.mark.slow),
+        pytest.param("features:after:file", marks=pytest.mark.slow),
+        "features:after:pointer",
+    ],
+)
 def test_a_writer_killed_at_any_point_leaves_the_old_version_or_the_new_one(tmp_path, point):
     features = FeatureStore(tmp_path, ManualClock(START))
     features.write(*version(1))

@@ -12,13 +12,11 @@ Source: the a20 tier of the ts-scaling study, with ratios for its levels.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
-from fieldcast.features._inputs import Array, Inputs
+from fieldcast.features._inputs import Array, Inputs, frozen
+from fieldcast.features._lines import Lines, parts_of, share_out, threads_for
 from fieldcast.features._registry import Column, recursive_warmup
 from fieldcast.ground import InvalidInput
 
@@ -30,7 +28,6 @@ WILDER = 14
 LEAST_MOVE = 1e-8  # of the price: with less mean movement than this the RSI is not defined
 LEAST_RANGE = 1e-6  # of the RSI's scale: in a narrower range its place is not defined
 LEAST_PRICE, MOST = 1e-150, 1e150  # MOST of volumes too: beyond, squares and products leave the range of numbers
-ROWS_FOR_TWO_THREADS = 100_000  # below, a thread costs more than it saves
 
 IntArray = npt.NDArray[np.int64]
 _TALIB = "TA-Lib 0.6"
@@ -116,15 +113,16 @@ _DEMA, _SMA = np.array(DEMA_PERIODS), np.array(SMA_PERIODS)
 _WARMUPS = np.array([column.warmup for column in COLUMNS])
 
 
-def lines(inputs: Inputs, bounds: IntArray | None = None) -> tuple[Array, bool]:
-    """Every column of the tier in table order, (20, n), and whether none of it is infinite; NaN where not defined and in the
-    warm-up.
+def lines(inputs: Inputs, bounds: IntArray | None = None, threads: int | None = None) -> Lines:
+    """Every column of the tier in table order, (20, n); NaN where not defined and in the warm-up.
 
-    Two kernels fill the lines; where polars has a second thread and there are rows enough, two threads.
+    Three kernels fill the lines. Work is shared out by instruments, and for what a window alone decides by rows, so that one long
+    history gains from a second thread too. The values are the same to the last bit on any number of threads.
 
     Parameters
     ----------
     bounds : where the rows are of several instruments, one after another: the first row of each, and the end; None: of one
+    threads : see `threads_for`
 
     Raises
     ------
@@ -132,46 +130,42 @@ def lines(inputs: Inputs, bounds: IntArray | None = None) -> tuple[Array, bool]:
     """
     from fieldcast.features import _kernels_a20 as kernels
 
-    out = np.empty((len(COLUMNS), inputs.rows))
+    filled = Lines.empty(len(COLUMNS), inputs.rows, threads_for(inputs.rows, threads))
+    out = filled.padded
+    high, low, close, volume = (frozen(line) for line in (inputs.high, inputs.low, inputs.close, inputs.volume))
     if inputs.rows:
-        least, most, traded = inputs.close.min(), inputs.close.max(), inputs.volume.max()
-        if least < LEAST_PRICE or most > MOST or traded > MOST:
-            raise InvalidInput(
-                f"expected closes of {LEAST_PRICE} to {MOST} and volumes up to {MOST}, found closes of {least} to {most} and a "
-                f"volume of {traded}; state them in another unit"
-            )
-    high, low, close, volume = (_frozen(line) for line in (inputs.high, inputs.low, inputs.close, inputs.volume))
-
-    def prices(of: IntArray) -> int:
-        return int(kernels.price_lines(close, of, _DEMA, _SMA, _WARMUPS, out, LEAST_MOVE, LEAST_RANGE))
-
-    def bars(of: IntArray) -> int:
-        return int(kernels.bar_lines(high, low, close, volume, of, _WARMUPS, out, LEAST_MOVE, LEAST_RANGE))
-
+        _require_range(close, volume)
     every = np.array([0, inputs.rows]) if bounds is None else bounds
-    if inputs.rows < ROWS_FOR_TWO_THREADS or pl.thread_pool_size() < 2:
-        return out, prices(every) + bars(every) == 0
-    middle = int(np.searchsorted(every, inputs.rows // 2))
-    with ThreadPoolExecutor(1) as aside:
-        if 0 < middle < every.size - 1:  # half of the instruments each
-            other = aside.submit(lambda: prices(every[middle:]) + bars(every[middle:]))
-            endless = prices(every[: middle + 1]) + bars(every[: middle + 1])
-        else:
-            other = aside.submit(bars, every)
-            endless = prices(every)
-        return out, endless + other.result() == 0
+
+    def averages(first: int, last: int) -> None:
+        kernels.average_lines(close, every[first : last + 1], _DEMA, _WARMUPS, out)
+
+    def bars(first: int, last: int) -> None:
+        kernels.bar_lines(high, low, close, volume, every[first : last + 1], _WARMUPS, out, LEAST_MOVE, LEAST_RANGE)
+
+    def windows(first: int, last: int) -> None:
+        kernels.window_lines(close, every, first, last, _SMA, _WARMUPS, out, LEAST_MOVE, LEAST_RANGE)
+
+    by_instrument, by_row = parts_of(every.size - 1, filled.threads), parts_of(inputs.rows, filled.threads)
+    whole = [(fill, *part) for fill in (averages, bars) for part in by_instrument]
+    share_out([*whole, *((windows, *part) for part in by_row)], filled.threads)
+    return filled
+
+
+def _require_range(close: Array, volume: Array) -> None:
+    from fieldcast.features._kernels_table import extent
+
+    (least, most), (_, traded) = (np.array(extent(line)).view(np.float64).tolist() for line in (close, volume))
+    if least < LEAST_PRICE or most > MOST or traded > MOST:
+        raise InvalidInput(
+            f"expected closes of {LEAST_PRICE} to {MOST} and volumes up to {MOST}, found closes of {least} to {most} and a "
+            f"volume of {traded}; state them in another unit"
+        )
 
 
 def values(inputs: Inputs) -> dict[str, Array]:
     """Every column of the tier by name, each (n,); NaN where not defined."""
-    return dict(zip(NAMES, lines(inputs)[0], strict=True))
-
-
-def _frozen(line: Array) -> Array:
-    """The same series, not to be written to: kernels are compiled for this kind alone, wherever a series comes from."""
-    view = line.view()
-    view.flags.writeable = False
-    return view
+    return dict(zip(NAMES, lines(inputs).values, strict=True))
 
 
 def log_ratio(close: Array, other: Array) -> Array:

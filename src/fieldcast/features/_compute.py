@@ -10,11 +10,14 @@ import polars as pl
 
 from fieldcast.features import _a20, _fields, _set31, _vix, _volatility, tiers
 from fieldcast.features._inputs import Inputs, Mask, read_bars, read_each
+from fieldcast.features._lines import Lines
 from fieldcast.features._registry import Column, of_blocks
 from fieldcast.ground import InvalidInput
 
 
-def compute(bars: pl.DataFrame, blocks: Sequence[str], vix: pl.DataFrame | None = None) -> pl.DataFrame:
+def compute(
+    bars: pl.DataFrame, blocks: Sequence[str], vix: pl.DataFrame | None = None, *, threads: int | None = None
+) -> pl.DataFrame:
     """The columns of `blocks` at the decision time of every bar.
 
     Parameters
@@ -24,6 +27,7 @@ def compute(bars: pl.DataFrame, blocks: Sequence[str], vix: pl.DataFrame | None 
     blocks : out of "a20", "vix", "volatility", "set31", "fields.…" (see `features.blocks`), "fields" for all of the last,
         or a tier ("a50" … "a500") for a20 and what the tiers up to it add
     vix : bars of VIX (ts, available_at and close are read); needed for the block "vix" alone
+    threads : that fill tier a20, the same values on any number; None: as many as polars has, from 100,000 rows on
 
     Returns
     -------
@@ -33,14 +37,16 @@ def compute(bars: pl.DataFrame, blocks: Sequence[str], vix: pl.DataFrame | None 
 
     Raises
     ------
-    InvalidInput : bars or VIX break their schema, an unknown block, or the block "vix" without VIX
+    InvalidInput : bars or VIX break their schema, an unknown block, the block "vix" without VIX, or fewer threads than one
     """
     chosen = of_blocks(blocks)
     wanted = {column.block for column in chosen}
     if _vix.BLOCK in wanted and vix is None:
         raise InvalidInput("expected bars of VIX for the block vix, found none; pass vix= or leave the block out")
     inputs = read_bars(bars, copy=wanted != {_a20.BLOCK})
-    together = _a20.lines(inputs) if _a20.BLOCK in wanted else None
+    together = _a20.lines(inputs, threads=threads) if _a20.BLOCK in wanted else None
+    if together is not None and wanted == {_a20.BLOCK}:
+        return _only_a20(bars, inputs, together)
     found: dict[str, np.ndarray] = {}
     if _volatility.BLOCK in wanted:
         found |= _volatility.values(inputs)
@@ -55,10 +61,13 @@ def compute(bars: pl.DataFrame, blocks: Sequence[str], vix: pl.DataFrame | None 
     return _table(bars, inputs, chosen, found, together)
 
 
-def compute_each(bars: pl.DataFrame, blocks: Sequence[str], vix: pl.DataFrame | None = None) -> pl.DataFrame:
+def compute_each(
+    bars: pl.DataFrame, blocks: Sequence[str], vix: pl.DataFrame | None = None, *, threads: int | None = None
+) -> pl.DataFrame:
     """`compute` for bars of several instruments that stand one after another: `instrument`, `ts`, then the columns.
 
-    Every instrument's rows are what `compute` makes of them alone. Tier a20 of bars without a gap goes through in one piece.
+    Every instrument's rows are what `compute` makes of them alone. Tier a20 of bars without a gap goes through in one piece, its
+    instruments shared out among the threads.
 
     Raises
     ------
@@ -67,10 +76,10 @@ def compute_each(bars: pl.DataFrame, blocks: Sequence[str], vix: pl.DataFrame | 
     chosen = of_blocks(blocks)
     inputs, bounds = read_each(bars)
     if {column.block for column in chosen} == {_a20.BLOCK} and inputs.clean().issuperset(_a20.INPUTS):
-        together = _a20.lines(inputs, bounds)
-        if together[1]:
-            return bars.select("instrument", "ts").hstack(_cut(together[0]))
-    tables = [compute(bars[first:last], blocks, vix).drop("ts") for first, last in pairwise(bounds)]
+        made = _a20.lines(inputs, bounds, threads).columns(_a20.NAMES)
+        if made is not None:
+            return bars.select("instrument", "ts").hstack(made)
+    tables = [compute(bars[first:last], blocks, vix, threads=threads).drop("ts") for first, last in pairwise(bounds)]
     return bars.select("instrument", "ts").hstack(pl.concat(tables, rechunk=True))
 
 
@@ -81,29 +90,45 @@ def compute_tier(bars: pl.DataFrame, tier: tiers.Tier) -> pl.DataFrame:
     return _table(bars, inputs, tier.columns, tiers.values(inputs, tier.formulas), together)
 
 
+def _only_a20(bars: pl.DataFrame, inputs: Inputs, together: Lines) -> pl.DataFrame:
+    """The table of tier a20 alone."""
+    return bars["ts"].to_frame().hstack(_columns_of(bars, inputs, together, inputs.clean(), {}))
+
+
+def _columns_of(
+    bars: pl.DataFrame, inputs: Inputs, together: Lines, clean: set[str], usable: dict[tuple[tuple[str, ...], int], Mask]
+) -> list[pl.Series]:
+    """The columns of a20 out of its lines, null where they do not count; `usable` as in `_blank`."""
+    if not clean.issuperset(_a20.INPUTS):
+        for column, line in zip(_a20.COLUMNS, together.values, strict=True):
+            _blank(line, column, inputs, clean, usable)
+    made = together.columns(_a20.NAMES)
+    if made is None:
+        for name, line in zip(_a20.NAMES, together.values, strict=True):
+            _check_finite(line, name, bars)
+        raise AssertionError("a column of a20 has an infinite value that none of its lines has")
+    return made
+
+
 def _table(
     bars: pl.DataFrame,
     inputs: Inputs,
     chosen: Sequence[Column],
     found: dict[str, np.ndarray],
-    together: tuple[np.ndarray, bool] | None,
+    together: Lines | None,
 ) -> pl.DataFrame:
     """One column after another into the table, null where it does not count.
 
     Parameters
     ----------
     found : lines by name, used up
-    together : the lines of a20 and whether none is infinite, where they are among the columns; used up too
+    together : the lines of a20, where it is among the columns; used up too
     """
     usable: dict[tuple[tuple[str, ...], int], Mask] = {}
     clean = inputs.clean()
     made: dict[str, pl.Series] = {}
     if together is not None:
-        if not (together[1] and clean.issuperset(_a20.INPUTS)):
-            for column, line in zip(_a20.COLUMNS, together[0], strict=True):
-                _blank(line, column, inputs, clean, usable)
-                _check_finite(line, column.name, bars)
-        made = {line.name: line for line in _cut(together[0])}
+        made = {line.name: line for line in _columns_of(bars, inputs, together, clean, usable)}
     for column in chosen:
         if column.name in made:
             continue
@@ -115,12 +140,6 @@ def _table(
         _check_finite(line, column.name, bars)
         made[column.name] = pl.Series(column.name, line, nan_to_null=True)
     return bars["ts"].to_frame().hstack([made[column.name] for column in chosen])
-
-
-def _cut(lines: np.ndarray) -> list[pl.Series]:
-    """The columns of a20 out of its lines (20, n): one series, cut up."""
-    flat, rows = pl.Series("", lines.ravel(), nan_to_null=True), lines.shape[1]
-    return [flat.slice(i * rows, rows).alias(name) for i, name in enumerate(_a20.NAMES)]
 
 
 def _blank(

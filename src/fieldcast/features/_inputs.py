@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
@@ -18,6 +19,7 @@ Stamps = npt.NDArray[np.int64]  # microseconds since 1970, UTC
 Mask = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.int64]
 
+PRICES = ("open", "high", "low", "close")
 MICROSECOND = timedelta(microseconds=1)
 
 
@@ -126,36 +128,55 @@ def _check_columns(bars: pl.DataFrame) -> None:
 
 def _read(bars: pl.DataFrame, ts: Stamps, as_of: Stamps, *, copy: bool) -> Inputs:
     """The columns of bars whose instruments and times are in order."""
-    if bars["close"].null_count():
-        raise InvalidInput(f"expected a close in every bar, found {bars['close'].null_count()} without; drop those rows")
-    close = values(bars["close"], "close", copy=copy)
-    price = {name: values(bars[name], name, copy=copy) for name in ("high", "low")}
+    from fieldcast.features._kernels_table import plain_numbers
+
     reasons = bars["reasons"]
     plain = reasons.null_count() == bars.height or not reasons.str.contains("open_synthetic", literal=True).any()
     opened = bars["open"] if plain else bars.select(open=trusted_open())["open"]
-    price["open"] = values(opened, "open", copy=copy)
-    traded = values(bars["volume"], "volume", copy=copy)
-    for name, array in {"close": close, **price}.items():
+    columns = {"open": opened, **{name: bars[name] for name in (*PRICES[1:], "volume")}}
+    found = {name: _numbers(column, name, copy=copy) for name, column in columns.items()}
+    every = np.ones(bars.height, dtype=bool)
+    known = dict.fromkeys(columns, every)
+    first, high, low, close, volume = (frozen(array) for array in found.values())
+    if not plain_numbers(first, high, low, close, volume):
+        found, known = _stand_ins(columns, found, every)
+    return Inputs(ts=ts, as_of=as_of, available_at=stamps(bars, "available_at", copy=copy), **found, known=known)
+
+
+def _stand_ins(
+    columns: Mapping[str, pl.Series], found: Mapping[str, Array], every: Mask
+) -> tuple[dict[str, Array], dict[str, Mask]]:
+    """The numbers with a stand-in for each that is not known, and which are; see `Inputs`."""
+    nulls = {name: column.null_count() for name, column in columns.items()}
+    if nulls["close"]:
+        raise InvalidInput(f"expected a close in every bar, found {nulls['close']} without; drop those rows")
+    for name, array in found.items():
+        _require_finite(array, nulls[name], name)
+    for name in ("close", "high", "low", "open"):
+        array = found[name]
         if array.size and not np.fmin.reduce(array) > 0 and (array <= 0).any():
             raise InvalidInput(f"expected positive prices, found {name} {np.nanmin(array)}; clean the bars first")
+    traded, close = found["volume"], found["close"]
     if traded.size and np.fmin.reduce(traded) < 0:
         raise InvalidInput(f"expected volumes of at least zero, found {np.nanmin(traded)}; clean the bars first")
-    every = np.ones(close.size, dtype=bool)
-    nulls = {"open": opened.null_count(), **{name: bars[name].null_count() for name in ("high", "low", "volume")}}
-    known = {name: ~np.isnan(array) if nulls[name] else every for name, array in (*price.items(), ("volume", traded))}
-    known["close"] = every
+    known = {name: ~np.isnan(found[name]) if nulls[name] else every for name in ("high", "low", "open", "volume", "close")}
     ranged = known["high"] & known["low"] if nulls["high"] or nulls["low"] else every
-    return Inputs(
-        ts=ts,
-        as_of=as_of,
-        available_at=stamps(bars, "available_at", copy=copy),
-        open=np.where(known["open"], price["open"], close) if nulls["open"] else price["open"],
-        high=price["high"] if ranged is every else np.where(ranged, price["high"], close),
-        low=price["low"] if ranged is every else np.where(ranged, price["low"], close),
-        close=close,
-        volume=np.where(known["volume"], traded, 0.0) if nulls["volume"] else traded,
-        known=known,
-    )
+    return {
+        "open": np.where(known["open"], found["open"], close) if nulls["open"] else found["open"],
+        "high": found["high"] if ranged is every else np.where(ranged, found["high"], close),
+        "low": found["low"] if ranged is every else np.where(ranged, found["low"], close),
+        "close": close,
+        "volume": np.where(known["volume"], traded, 0.0) if nulls["volume"] else traded,
+    }, known
+
+
+def frozen(line: Array) -> Array:
+    """The same series, not to be written to: kernels are compiled for this kind alone, wherever a series comes from."""
+    if not line.flags.writeable:
+        return line
+    view = line.view()
+    view.flags.writeable = False
+    return view
 
 
 def stamps(frame: pl.DataFrame, name: str, *, copy: bool = True) -> Stamps:
@@ -176,12 +197,22 @@ def values(column: pl.Series, name: str, *, copy: bool = True) -> Array:
 
     `copy` as in `read_bars`.
     """
-    dtype = column.dtype
-    if dtype != pl.Float64:
-        if not dtype.is_numeric():
-            raise InvalidInput(f"expected numbers in {name}, found {dtype}")
-        column = column.cast(pl.Float64)
-    array: Array = column.to_numpy().astype(np.float64, copy=copy)  # a null is NaN here
-    if int(np.count_nonzero(np.isfinite(array))) != len(column) - column.null_count():
-        raise InvalidInput(f"expected finite numbers or null in {name}, found NaN or infinity")
+    array = _numbers(column, name, copy=copy)
+    _require_finite(array, column.null_count(), name)
     return array
+
+
+def _numbers(column: pl.Series, name: str, *, copy: bool) -> Array:
+    """A column as (n,) float64, whatever the numbers in it; a null is NaN."""
+    array = column.to_numpy()
+    if array.dtype != np.float64 or not array.size:  # an array of no rows does not tell its kind
+        if not column.dtype.is_numeric():
+            raise InvalidInput(f"expected numbers in {name}, found {column.dtype}")
+        array = column.cast(pl.Float64).to_numpy()
+    found: Array = array.astype(np.float64, copy=copy)
+    return found
+
+
+def _require_finite(array: Array, nulls: int, name: str) -> None:
+    if int(np.count_nonzero(np.isfinite(array))) != array.size - nulls:
+        raise InvalidInput(f"expected finite numbers or null in {name}, found NaN or infinity")

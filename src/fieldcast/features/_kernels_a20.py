@@ -1,4 +1,4 @@
-"""Tier a20 in two passes over blocks of rows: what remembers without a bound row by row, several lines side by side, and windows.
+"""Tier a20 in three passes over blocks of rows: averages that remember without a bound, windows of the close, and whole bars.
 
 The lines equal those of `fieldcast.indicators` but for rounding; their seeds are TA-Lib's.
 """
@@ -17,7 +17,6 @@ from fieldcast.features._kernels_a20_windows import (
     PERIOD,
     WIDTH,
     blank,
-    count_infinite,
     log_ratios,
     price_windows,
     volume_windows,
@@ -27,7 +26,8 @@ from fieldcast.features._kernels_a20_windows import (
 FUSED = {"contract"}
 TIE = 1e-9  # of the price: moves that lie nearer together are equal, and differ by rounding
 FAST, SLOW = 12, 26  # of MACD
-PRICE_LINES = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 13, 18])  # places in the table
+AVERAGE_LINES = np.array([0, 1, 2, 3, 4, 13])  # places in the table
+WINDOW_LINES = np.array([5, 6, 7, 8, 10, 12, 18])
 BAR_LINES = np.array([9, 11, 14, 15, 16, 17, 19])
 
 
@@ -107,41 +107,50 @@ def averages(close, periods, start, stop, base, out, first, second):  # type: ig
     second[0], second[1], second[2], second[3], second[4] = b0, b1, b2, b3, b4
 
 
-@njit(cache=True, error_model="numpy", fastmath=FUSED)
-def price_rows(close, periods, shares, least_move, least_range, w, base, out):  # type: ignore[no-untyped-def]
-    """PRICE_LINES of one instrument, from place `base` of `out` on; returns how many values are infinite."""
-    n = close.shape[0]
-    endless = 0
-    first, second = np.zeros(7), np.zeros(5)
-    done = seed_averages(close, periods, base, out, first, second)
-    for start in range(0, n, BLOCK):
-        stop = min(start + BLOCK, n)
-        averages(close, periods, max(start, min(done, stop)), stop, base, out, first, second)
-        price_windows(close, start, stop, w, base, out)
-        for line in range(9):
-            log_ratios(close[start:stop], out[line, base + start : base + stop], shares[line])
-        weekly_windows(start, stop, least_move, least_range, w, base, out)
-        endless += count_infinite(out, PRICE_LINES, base + start, base + stop)
-    return endless
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=FUSED)
+def average_lines(close, bounds, periods, warmups, out):  # type: ignore[no-untyped-def]
+    """AVERAGE_LINES of `out` (20, n), which remember every close before: one instrument from its first row to its last.
+
+    bounds (k + 1,): first row of each instrument, and the end of the last
+    periods: of the DEMAs, ascending; warmups (20,): first rows of each line that are NaN
+    """
+    for k in range(bounds.shape[0] - 1):
+        base, last = bounds[k], bounds[k + 1]
+        here = close[base:last]
+        n = last - base
+        first, second = np.zeros(7), np.zeros(5)
+        done = seed_averages(here, periods, base, out, first, second)
+        for start in range(0, n, BLOCK):
+            stop = min(start + BLOCK, n)
+            averages(here, periods, max(start, min(done, stop)), stop, base, out, first, second)
+            for line in range(5):
+                log_ratios(here[start:stop], out[line, base + start : base + stop], 1.0)
+        blank(out, AVERAGE_LINES, warmups, base, last)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=FUSED)
-def price_lines(close, bounds, periods, spans, warmups, out, least_move, least_range):  # type: ignore[no-untyped-def]
-    """PRICE_LINES of `out` (20, n), which need the close alone; returns how many values are infinite.
+def window_lines(close, bounds, first_row, last_row, spans, warmups, out, least_move, least_range):  # type: ignore[no-untyped-def]
+    """WINDOW_LINES of `out` (20, n), whose values need the close alone and forget: of the blocks that begin from `first_row` of
+    the table on but before `last_row`, so that a long table may be filled in parts, in any order.
 
-    bounds (k + 1,): first row of each instrument, and the end of the last
-    periods, spans: of the DEMAs (ascending) and of the SMAs; warmups (20,): first rows of each line that are NaN
+    bounds, warmups: as of `average_lines`; spans: of the SMAs
     """
-    endless = 0
     w = np.empty((LINES, WIDTH))
-    shares = np.ones(9)
-    for line in range(4):
-        shares[5 + line] = 1.0 / spans[line]
     for k in range(bounds.shape[0] - 1):
-        first, last = bounds[k], bounds[k + 1]
-        endless += price_rows(close[first:last], periods, shares, least_move, least_range, w, first, out)
-        blank(out, PRICE_LINES, warmups, first, last)
-    return endless
+        base, last = bounds[k], bounds[k + 1]
+        if last <= first_row or base >= last_row:
+            continue
+        here = close[base:last]
+        n = last - base
+        begin = max(first_row - base + BLOCK - 1, 0) // BLOCK * BLOCK
+        for start in range(begin, min(n, last_row - base), BLOCK):
+            stop = min(start + BLOCK, n)
+            price_windows(here, start, stop, w, base, out)
+            for line in range(4):
+                log_ratios(here[start:stop], out[5 + line, base + start : base + stop], 1.0 / spans[line])
+            weekly_windows(start, stop, least_move, least_range, w, base, out)
+            if start == 0:
+                blank(out, WINDOW_LINES, warmups, base, base + stop)
 
 
 @njit(cache=True, error_model="numpy", fastmath=FUSED)
@@ -258,9 +267,8 @@ def chaikin(high, low, close, volume, start, stop, held, state):  # type: ignore
 
 @njit(cache=True, error_model="numpy", fastmath=FUSED)
 def bar_rows(high, low, close, volume, least_move, least_range, w, held, base, out):  # type: ignore[no-untyped-def]
-    """BAR_LINES of one instrument, from place `base` of `out` on; returns how many values are infinite."""
+    """BAR_LINES of one instrument, from place `base` of `out` on."""
     n = close.shape[0]
-    endless = 0
     state, flow = np.zeros(7), np.zeros(2)
     rsi, place = out[9, base : base + n], out[11, base : base + n]
     for start in range(0, n, BLOCK):
@@ -281,18 +289,14 @@ def bar_rows(high, low, close, volume, least_move, least_range, w, held, base, o
         chaikin(high, low, close, volume, start, stop, held, flow)
         volume_windows(close, volume, held[0, :length], start, stop, w, base, out)
         log_ratios(here, out[19, base + start : base + stop], 1.0)
-        endless += count_infinite(out, BAR_LINES, base + start, base + stop)
-    return endless
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=FUSED)
 def bar_lines(high, low, close, volume, bounds, warmups, out, least_move, least_range):  # type: ignore[no-untyped-def]
-    """BAR_LINES of `out` (20, n); bounds, warmups and what is returned as of `price_lines`."""
-    endless = 0
+    """BAR_LINES of `out` (20, n); bounds and warmups as of `average_lines`."""
     w, held = np.empty((LINES, WIDTH)), np.empty((6, BLOCK))
     for k in range(bounds.shape[0] - 1):
         first, last = bounds[k], bounds[k + 1]
         h, l, c, v = high[first:last], low[first:last], close[first:last], volume[first:last]  # noqa: E741
-        endless += bar_rows(h, l, c, v, least_move, least_range, w, held, first, out)
+        bar_rows(h, l, c, v, least_move, least_range, w, held, first, out)
         blank(out, BAR_LINES, warmups, first, last)
-    return endless

@@ -83,17 +83,6 @@ def log_of(a, b):  # type: ignore[no-untyped-def]
     return scale * LN2_HIGH + (2.0 * s + (s * (z * p) + scale * LN2_LOW))
 
 
-@njit(cache=True, error_model="numpy", fastmath=FUSED)
-def count_infinite(out, lines, start, stop):  # type: ignore[no-untyped-def]
-    """How many values of a block are infinite, in these lines of `out`."""
-    found = 0
-    for k in range(lines.shape[0]):
-        line = out[lines[k], start:stop]
-        for i in range(line.shape[0]):
-            found += 1 if abs(line[i]) == np.inf else 0
-    return found
-
-
 @njit(cache=True)
 def blank(out, lines, rows, first, last):  # type: ignore[no-untyped-def]
     """NaN in the first `rows` of each of these lines of `out`, from place `first` on but before `last`."""

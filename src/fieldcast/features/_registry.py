@@ -170,13 +170,20 @@ def warmup(wanted: Sequence[str]) -> int:
 
 def registry_hash(names: Iterable[str] | None = None) -> str:
     """SHA-256 over the declarations of all columns, or of those named: changes when a column does."""
-    from fieldcast.features import _fields
     from fieldcast.fields.table import FORMULAS as FIELD_FORMULAS
 
-    chosen = _all() if names is None else {name: _column(name) for name in names}
-    declared: dict[str, object] = {"formulas": FORMULAS, "columns": [asdict(column) for column in chosen.values()]}
-    if any(column.block.startswith(_fields.PREFIX) for column in chosen.values()):
-        declared["field_formulas"] = FIELD_FORMULAS
+    chosen = tuple(_all().values()) if names is None else tuple(_column(name) for name in names)
+    return _hash_of(chosen, FORMULAS, FIELD_FORMULAS)
+
+
+@lru_cache(maxsize=256)
+def _hash_of(chosen: tuple[Column, ...], formulas: int, field_formulas: int) -> str:
+    """The same declarations have one hash; versions of the formulas as in the modules of that name."""
+    from fieldcast.features import _fields
+
+    declared: dict[str, object] = {"formulas": formulas, "columns": [asdict(column) for column in chosen]}
+    if any(column.block.startswith(_fields.PREFIX) for column in chosen):
+        declared["field_formulas"] = field_formulas
     return digest(declared)
 
 

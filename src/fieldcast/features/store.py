@@ -25,7 +25,7 @@ from pathlib import Path
 
 import polars as pl
 
-from fieldcast.data._content import content_sha256
+from fieldcast.data import content_sha256
 from fieldcast.data.store import Store
 from fieldcast.features._compute import compute
 from fieldcast.features._place import LATEST, Pointer, adopted, files_of, pointer_of, replace_file, sweep, writing
