@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import lightgbm
 import numpy as np
 import pytest
 
 from fieldcast.evaluation import auc
 from fieldcast.ground import InvalidInput
 from fieldcast.models import BoostedTrees, Logistic
+from fieldcast.models.boosted import SETTINGS
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +35,20 @@ def test_one_seed_gives_one_model_and_another_seed_another(xor: tuple[np.ndarray
     assert one.hash == same.hash
     assert one.hash != other.hash
     assert not np.array_equal(one.predict(X), other.predict(X))
+
+
+def test_a_model_is_the_one_that_lightgbm_itself_trains(xor: tuple[np.ndarray, np.ndarray]) -> None:
+    X, y = xor
+    for rounds, leaves in ((1, 3), (40, 7)):
+        settings = SETTINGS | {"num_leaves": leaves, "learning_rate": 0.05, "min_data_in_leaf": 100, "seed": 4}
+        theirs = lightgbm.train(settings, lightgbm.Dataset(X, label=y, params=settings), num_boost_round=rounds)
+        model = BoostedTrees(rounds=rounds, leaves=leaves, seed=4).fit(X, y)
+        assert model.parameters()["booster"] == theirs.model_to_string()
+        weights = np.linspace(0.5, 1.5, len(y))
+        weighed = lightgbm.Dataset(X, label=y, weight=weights, params=settings)
+        theirs = lightgbm.train(settings, weighed, num_boost_round=rounds)
+        model = BoostedTrees(rounds=rounds, leaves=leaves, seed=4).fit(X, y, weights=weights)
+        assert model.parameters()["booster"] == theirs.model_to_string()
 
 
 def test_a_missing_covariate_is_learned_from_not_filled(xor: tuple[np.ndarray, np.ndarray]) -> None:

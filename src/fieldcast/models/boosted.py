@@ -88,14 +88,20 @@ class BoostedTrees(OddsModel):
             "min_data_in_leaf": self.min_rows_in_leaf,
             "seed": self.seed,
         }
-        data = lightgbm.Dataset(table, label=labels, weight=check_weights(weights, len(table)), params=settings)
+        counted = check_weights(weights, len(table))
         if held_out is None:
-            # LightGBM would write and read the model to drop its data, and the hash would write it again: the text, once and
-            # where it is asked for, is enough
-            grown = lightgbm.train(settings, data, num_boost_round=self.rounds, keep_training_booster=True)
+            # `lightgbm.train` would copy its settings, ask its callbacks at every round, and write and read the model to drop its
+            # data; `label=` would look for every kind of data frame first. The rounds themselves give the same model, and its
+            # text is made once, where it is asked for
+            data = lightgbm.Dataset(table, weight=counted, params=settings).construct()
+            data.set_field("label", labels.astype(np.float32))
+            grown = lightgbm.Booster(settings | {"num_iterations": self.rounds}, data)
+            for _ in range(self.rounds):
+                grown.update()
             self._booster, self._text = grown.free_dataset(), None
             self.rows, self.kept = len(table), None
             return self
+        data = lightgbm.Dataset(table, label=labels, weight=counted, params=settings)
         later, answers = check_held_out(held_out, table.shape[1])
         stop = lightgbm.early_stopping(held_out.patience, verbose=False)
         valid = lightgbm.Dataset(later, label=answers, reference=data, params=settings)

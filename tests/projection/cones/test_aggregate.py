@@ -122,8 +122,9 @@ def test_a_cut_changes_no_aggregate_before_it(horizon: int) -> None:
         past[cut - horizon :] = np.nan
         part = combiner.combine([e[:cut] for e in experts], past, scale[:cut], horizon=horizon, regime=regime[:cut])
         np.testing.assert_array_equal(part.quantiles, whole.quantiles[:cut])
-        recalibrated = BandScale(0.02).run(whole.quantiles, ret, horizon=horizon).quantiles
-        np.testing.assert_array_equal(BandScale(0.02).run(part.quantiles, past, horizon=horizon).quantiles, recalibrated[:cut])
+        for layer in (BandScale(0.02), BandScale(0.02, 0.01, common=0.05, forget=0.02)):
+            recalibrated = layer.run(whole.quantiles, ret, horizon=horizon).quantiles
+            np.testing.assert_array_equal(layer.run(part.quantiles, past, horizon=horizon).quantiles, recalibrated[:cut])
 
 
 def test_regimes_learn_apart() -> None:
@@ -169,6 +170,67 @@ def test_recalibration_brings_every_band_to_its_rate(factor: float, horizon: int
         rate = ((ret[500:] >= found[..., low]) & (ret[500:] <= found[..., high])).mean(axis=0)
         np.testing.assert_allclose(rate, share, atol=0.012)
     assert (np.diff(found, axis=-1) >= 0.0).all()
+
+
+def plain_widths(q: np.ndarray, ret: np.ndarray, horizon: int, layer: BandScale) -> np.ndarray:
+    """The widths' logarithms (T, N) of the outer band, one instrument and row after another."""
+    length, width = ret.shape
+    own, shared, found = np.zeros(width), 0.0, np.zeros((length, width))
+    rarer = math.sqrt(0.1 / 0.5)
+    outer = []
+    for t in range(length):
+        if t >= horizon:
+            low, high = outer[t - horizon]
+            known = [i for i in range(width) if np.isfinite(ret[t - horizon, i])]
+            missed = {i: float(not low[i] <= ret[t - horizon, i] <= high[i]) for i in known}
+            for i in known:
+                own[i] = (1 - layer.shrink) * own[i] + layer.step * rarer * (missed[i] - 0.1)
+            if known:
+                excess = sum(missed.values()) / len(known) - 0.1
+                shared = (1 - layer.forget) * shared + layer.common * rarer * excess
+        found[t] = own + shared
+        middle = q[t, :, 4]
+        outer.append([middle + np.exp(found[t]) * (q[t, :, edge] - middle) for edge in (0, 8)])
+    return found
+
+
+@pytest.mark.parametrize("horizon", [1, 5])
+def test_own_and_common_corrections_are_their_plain_loop(horizon: int) -> None:
+    experts, ret, _ = normal_experts(600, 4, (0.8,), seed=9)
+    ret[200:260, 1] = np.nan
+    layer = BandScale(0.02, 0.01, common=0.06, forget=0.03)
+    found = layer.run(experts[0], ret, horizon=horizon).quantiles
+    middle = experts[0][..., 4]
+    scale = (found[..., 8] - found[..., 4]) / (experts[0][..., 8] - middle)
+    np.testing.assert_allclose(np.log(scale), plain_widths(experts[0], ret, horizon, layer), atol=1e-12)
+
+
+def test_a_common_correction_follows_what_befalls_all_and_keeps_the_bound() -> None:
+    """Every width is too small for 150 rows: the common correction finds it sooner, and misses stay as promised over all rows."""
+    experts, ret, _ = normal_experts(3000, 10, (1.0,), seed=10)
+    wild = np.zeros(3000, dtype=bool)
+    for begin in range(500, 3000, 600):
+        wild[begin : begin + 150] = True
+    ret[wild] *= 1.8
+    low, high = band_edges(TAU, 0.9)
+
+    def inside(layer: BandScale) -> np.ndarray:
+        found = layer.run(experts[0], ret, horizon=1).quantiles
+        return (ret >= found[..., low]) & (ret <= found[..., high])
+
+    alone, both = inside(BandScale(0.006)), inside(BandScale(0.006, common=0.06, forget=0.02))
+    assert alone[wild].mean() < 0.75
+    assert both[wild].mean() > alone[wild].mean() + 0.05
+    off = [sum(abs(rows[part].mean() - 0.9) for part in (wild, ~wild)) for rows in (alone, both)]
+    assert off[1] < off[0]
+    step = 0.006 * math.sqrt(0.1 / 0.5)
+    assert (np.abs(both.mean(axis=0) - 0.9) <= (2 * math.log(4.0) + 2 * step) / (step * 3000)).all()
+
+
+def test_bad_corrections_are_refused() -> None:
+    for wrong in ({"common": 1.0}, {"common": -0.1}, {"common": 0.1, "forget": 1.0}):
+        with pytest.raises(InvalidInput, match="expected common and forget"):
+            BandScale(0.01, **wrong)
 
 
 @pytest.mark.parametrize("kind", ["blocks", "growing", "always outside at the end"])

@@ -10,7 +10,9 @@ from fieldcast.models.volatility.contract import VolatilityForecaster, ahead, ql
 from fieldcast.models.volatility.expected_move import CONVENTIONS, ExpectedMove, expected_move
 from fieldcast.models.volatility.har import Har
 from fieldcast.models.volatility.implied import Implied
+from fieldcast.models.volatility.range_scale import MinuteDesign, RangeScale, minute_design
 from fieldcast.models.volatility.recursive import Ewma, Garch
+from fieldcast.models.volatility.reports import ReportTrees
 from fieldcast.models.volatility.scaled import ReturnScaled
 from fieldcast.models.volatility.seasonality import IntradayPath, TimeOfDay
 
@@ -24,13 +26,17 @@ __all__ = [
     "Har",
     "Implied",
     "IntradayPath",
+    "MinuteDesign",
     "PooledTrees",
+    "RangeScale",
+    "ReportTrees",
     "ReturnScaled",
     "TimeOfDay",
     "VolatilityForecaster",
     "aggregate",
     "ahead",
     "expected_move",
+    "minute_design",
     "qlike_rows",
     "realised_variance",
 ]

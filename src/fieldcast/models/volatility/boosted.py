@@ -99,27 +99,25 @@ class PooledTrees(VolatilityForecaster):
         wide = Har("log", (self.vix,)).path(panel, horizon)
         return np.where(np.isfinite(wide), wide, plain)
 
+    def columns(self, panel: Panel, base: Floats, horizon: int) -> Floats:
+        """What the trees see, (T, N, F), NaN where unknown; row t rests on rows up to t."""
+        return inputs(panel, base, horizon, calendar=self.calendar, vix=self.vix)[1]
+
     def path(self, panel: Panel, horizon: int, first: int | None = None) -> Floats:
         steps = checked_horizon(horizon)
-        variance = realised_variance(panel)
-        base = self.base(panel, steps)
-        _, columns = inputs(panel, base, steps, calendar=self.calendar, vix=self.vix)
-        ratio = ahead(variance, steps) / base**2
+        variance, base = realised_variance(panel), self.base(panel, steps)
+        columns, ratio = self.columns(panel, base, steps), ahead(variance, steps) / base**2
         out = np.full(variance.shape, np.nan)
         begins = first_rows(variance, first)
-        start = min(begins)
-        for row in range(start, panel.rows, self.refit):
-            end = max(row - steps + 1, 0)
-            learn = np.isfinite(ratio[:end]) & np.isfinite(base[:end])
-            if learn.sum() < LEAST_FIT:
+        for row in range(min(begins), panel.rows, self.refit):
+            end, block = max(row - steps + 1, 0), slice(row, row + self.refit)
+            learn, ask = np.isfinite(ratio[:end]), np.isfinite(base[block])
+            if learn.sum() < LEAST_FIT or not ask.any():
                 continue
-            block = slice(row, row + self.refit)
-            ask = np.isfinite(base[block])
             correction = self._correction(columns[:end][learn], ratio[:end][learn], columns[block][ask])
-            part = out[block]
-            part[ask] = base[block][ask] * np.exp(0.5 * correction)
-        for i, begin in enumerate(begins):
-            out[:begin, i] = np.nan
+            out[block][ask] = base[block][ask] * np.exp(0.5 * correction)
+        for place, begin in enumerate(begins):
+            out[:begin, place] = np.nan
         return out
 
     def _correction(self, X: Floats, y: Floats, ask: Floats) -> Floats:

@@ -7,9 +7,9 @@ from fieldcast.projection.cones.contract import QuantileForecaster
 from fieldcast.projection.cones.filtered import GjrFit, GjrQuantiles, fit_gjr, skewt_quantile
 from fieldcast.projection.cones.finish import PanelCones, packet_cones
 from fieldcast.projection.cones.layers import Layered, conformalise
+from fieldcast.projection.cones.minutes import MinuteExperts, minute_scales, mirrored
 from fieldcast.projection.cones.path_bands import PathBand, path_band
 from fieldcast.projection.cones.recalibrate import BandScale, band_edges
-from fieldcast.projection.cones.reports import ReportTrees
 from fieldcast.projection.cones.shapes import Normal, PooledEmpirical, Rolling, ScaledEmpirical, TrackedScores
 from fieldcast.projection.cones.single import AdaptiveScores, ExpertCones, cone_forecaster
 from fieldcast.projection.cones.trackers import Aci, DtAci, Pid, Tracked, Tracker, split, window_quantiles
@@ -27,13 +27,13 @@ __all__ = [
     "GjrFit",
     "GjrQuantiles",
     "Layered",
+    "MinuteExperts",
     "Normal",
     "PanelCones",
     "PathBand",
     "Pid",
     "PooledEmpirical",
     "QuantileForecaster",
-    "ReportTrees",
     "Rolling",
     "ScaledEmpirical",
     "Tracked",
@@ -43,6 +43,8 @@ __all__ = [
     "cone_forecaster",
     "conformalise",
     "fit_gjr",
+    "minute_scales",
+    "mirrored",
     "packet_cones",
     "path_band",
     "skewt_quantile",

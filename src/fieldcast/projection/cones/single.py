@@ -55,7 +55,7 @@ class AdaptiveScores:
         """
         r, s = _vectors(ret, sigma, horizon, first)
         found = self.tracker.run(scaled(r, s), horizon=horizon, levels=QUANTILE_LEVELS)
-        return _path(found.quantiles[:, 0] * s, found.levels[:, 0], found.saturated[:, 0], found.known[:, 0], horizon, first)
+        return cone_path(found.quantiles[:, 0] * s, found.levels[:, 0], found.saturated[:, 0], found.known[:, 0], horizon, first)
 
 
 class ExpertCones:
@@ -86,7 +86,7 @@ class ExpertCones:
         layered = self.recalibration.run(mixed.quantiles, r, horizon=horizon, levels=QUANTILE_LEVELS)
         levels = np.broadcast_to(TAU, (len(r), TAU.size)).copy()
         levels[np.isnan(layered.quantiles[:, 0, 0])] = np.nan
-        return _path(layered.quantiles[:, 0], levels, capped | layered.saturated[:, 0], known, horizon, first)
+        return cone_path(layered.quantiles[:, 0], levels, capped | layered.saturated[:, 0], known, horizon, first)
 
     def experts(self, r: Floats, s: Floats, horizon: int) -> tuple[list[Floats], np.ndarray[tuple[int], np.dtype[np.bool_]]]:
         """Each expert's quantiles (n, 1, 7), and the rows (n,) where a tracker was capped.
@@ -124,7 +124,8 @@ def _vectors(ret: ArrayLike, sigma: ArrayLike, horizon: int, first: int) -> tupl
     return panel_values("returns", r), panel_values("sigma", s)
 
 
-def _path(quantiles: Floats, levels: Floats, saturated: np.ndarray, known: np.ndarray, horizon: int, first: int) -> ConePath:
+def cone_path(quantiles: Floats, levels: Floats, saturated: np.ndarray, known: np.ndarray, horizon: int, first: int) -> ConePath:
+    """Quantiles (n, 7) as a packet asks for them: nothing before `first`, strictly apart, and no flags where there are none."""
     q, asked, flags, count = quantiles.copy(), levels.copy(), saturated.copy(), known.copy()
     q[:first] = asked[:first] = np.nan
     unknown = np.isnan(q).any(axis=1)

@@ -10,10 +10,9 @@ import pytest
 from tests.projection.cones.conftest import make_panel
 
 from fieldcast.features.panel import Panel
-from fieldcast.models.volatility import PooledTrees, ahead, realised_variance
+from fieldcast.models.volatility import PooledTrees, ReportTrees, ahead, realised_variance
 from fieldcast.models.volatility._inputs import following
-from fieldcast.projection.cones import ReportTrees
-from fieldcast.projection.cones.reports import report_columns
+from fieldcast.models.volatility.reports import report_columns
 
 EVERY = 65  # weekdays in 91 days
 

@@ -2,7 +2,7 @@
 
 A company reports about every 91 days, on a weekday of its own, after one close and before the next open. The date is public
 weeks ahead; where it is not at hand, the company's past tells it. The most of a week around last quarter's wild night, which
-`models.volatility` sees, does not name the day: its sigma is too low in the night that counts and too high in those around it.
+`PooledTrees` sees, does not name the day: its sigma is too low in the night that counts and too high in those around it.
 
     size         of a night: |log open / last close| over the root of the mean realised variance of the 66 sessions before
     score        of a session: root of its realised variance over the same, times its volume over the geometric mean of the 22
@@ -24,10 +24,9 @@ import numpy as np
 
 from fieldcast.features.panel import Panel
 from fieldcast.models.contract import Floats
-from fieldcast.models.volatility import PooledTrees, ahead, realised_variance
-from fieldcast.models.volatility._inputs import QUARTERS, following, inputs, lag, window_max
-from fieldcast.models.volatility.boosted import LEAST_FIT
-from fieldcast.models.volatility.contract import checked_horizon, first_rows, trailing_mean
+from fieldcast.models.volatility._inputs import QUARTERS, following, lag, window_max
+from fieldcast.models.volatility.boosted import PooledTrees
+from fieldcast.models.volatility.contract import realised_variance, trailing_mean
 
 SCALE_ROWS, VOLUME_ROWS = 66, 22
 VOLUME_FACTOR = (-1.0, 2.0)  # bounds of its logarithm
@@ -43,24 +42,9 @@ class ReportTrees(PooledTrees):
     def name(self) -> str:
         return f"{super().name}_reports"
 
-    def path(self, panel: Panel, horizon: int, first: int | None = None) -> Floats:
-        steps = checked_horizon(horizon)
-        variance, base = realised_variance(panel), self.base(panel, steps)
-        known = inputs(panel, base, steps, calendar=self.calendar, vix=self.vix)[1]
-        columns = np.concatenate([known, report_columns(panel, steps, self.calendar)], axis=-1)
-        ratio = ahead(variance, steps) / base**2
-        out = np.full(variance.shape, np.nan)
-        begins = first_rows(variance, first)
-        for row in range(min(begins), panel.rows, self.refit):
-            end, block = max(row - steps + 1, 0), slice(row, row + self.refit)
-            learn, ask = np.isfinite(ratio[:end]), np.isfinite(base[block])
-            if learn.sum() < LEAST_FIT or not ask.any():
-                continue
-            correction = self._correction(columns[:end][learn], ratio[:end][learn], columns[block][ask])
-            out[block][ask] = base[block][ask] * np.exp(0.5 * correction)
-        for place, begin in enumerate(begins):
-            out[:begin, place] = np.nan
-        return out
+    def columns(self, panel: Panel, base: Floats, horizon: int) -> Floats:
+        """See `PooledTrees.columns`; the module's 26 stand last."""
+        return np.concatenate([super().columns(panel, base, horizon), report_columns(panel, horizon, self.calendar)], axis=-1)
 
 
 def report_columns(panel: Panel, horizon: int, calendar: str = "XNYS") -> Floats:
