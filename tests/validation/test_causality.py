@@ -15,7 +15,9 @@ from fieldcast import features
 from fieldcast.ground import InvalidInput, MissingData
 from fieldcast.indicators import RECURSIVE, EmaStep
 from fieldcast.market import BARS, DECISION_DELAY, STAMP, conform
-from fieldcast.validation.causality import CausalityReport, Kind, check_causality, check_steps
+from fieldcast.validation.causality import check_causality
+from fieldcast.validation.causality_report import CausalityReport, Kind
+from fieldcast.validation.steps import check_steps
 
 
 @dataclass(frozen=True)

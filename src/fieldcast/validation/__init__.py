@@ -2,7 +2,8 @@
 
 from fieldcast.validation._rows import LedgerTrialLog, load_gate_result, save_gate_result
 from fieldcast.validation.ablation import ablation_evidence
-from fieldcast.validation.causality import CausalityReport, Violation, check_causality, check_steps
+from fieldcast.validation.causality import check_causality
+from fieldcast.validation.causality_report import CausalityReport, Violation
 from fieldcast.validation.economic import EconomicResult, NextOpenReturns, gate_economic
 from fieldcast.validation.engines import EngineVerdict, judge_engine
 from fieldcast.validation.evidence import EvidenceRow, Span, load_evidence, save_evidence
@@ -19,6 +20,7 @@ from fieldcast.validation.leakage import (
     threshold_leaks,
 )
 from fieldcast.validation.promotion import PromotionResult, SymbolCalls, exit_code, promotion
+from fieldcast.validation.steps import check_steps
 from fieldcast.validation.upgrades import (
     HMM_REGIME,
     INTRADAY_DEALER,

@@ -8,10 +8,8 @@ One loop runs over a whole registry of columns and recomputes its table on alter
                 to 1e-6
     scale       prices x c and volumes / c: only a column declared `level` may move, by more than 1e-6
     vintage     one covariate row (or bar) is published late and altered: no decision before that may move
-    steps       a recursive quantity fed row by row must equal its batch to 1e-9
 
-Differences are relative where a value is above 1 and absolute below. A column that is null at every row that was looked
-at cannot be judged, and that is a violation too: the loop never passes for lack of evidence.
+What was found is a `CausalityReport`; the same of quantities that are fed row by row is in `steps`.
 
 Source: architecture of the project, rule 2; the truncation test of the ts-scaling study, at 200 times instead of five.
 """
@@ -21,9 +19,7 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Protocol
 
 import numpy as np
@@ -32,13 +28,12 @@ import polars as pl
 
 from fieldcast.ground import InvalidInput, MissingData
 from fieldcast.market import DECISION_DELAY, PRICES
+from fieldcast.validation.causality_report import Array, CausalityReport, Kind, Violation, differs, plain
 
 TRUNCATION_TOLERANCE = 1e-9
 PREFIX_TOLERANCE = 1e-6
 SCALE_TOLERANCE = 1e-6
 LATE = timedelta(days=4)  # how late the vintage check publishes a covariate row
-
-Array = npt.NDArray[np.float64]
 Covariates = Mapping[str, pl.DataFrame]
 Compute = Callable[[pl.DataFrame, Covariates], pl.DataFrame]
 
@@ -56,65 +51,6 @@ class Declared(Protocol):
     def inputs(self) -> Sequence[str]: ...
 
 
-class Kind(StrEnum):
-    """What a column did wrong."""
-
-    NOT_COMPUTED = "not_computed"  # registered, but absent from the table
-    NOT_REGISTERED = "not_registered"  # in the table, but not in the registry
-    NOT_FINITE = "not_finite"  # NaN or infinity in a table
-    NEVER_KNOWN = "never_known"  # null at every row that was looked at
-    EARLY = "early"  # not null within the declared warm-up
-    TRUNCATION = "truncation"
-    PREFIX = "prefix"
-    SCALE = "scale"
-    VINTAGE = "vintage"
-    STEPS = "steps"
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """One column at one time: `full` is the value on everything, `altered` the one that should have been equal to
-    it."""
-
-    column: str
-    kind: Kind
-    ts: datetime | None = None
-    full: float | None = None
-    altered: float | None = None
-
-    def __str__(self) -> str:
-        when = "" if self.ts is None else f" at {self.ts.isoformat()}"
-        values = "" if self.ts is None else f": {self.full} on all rows, {self.altered} otherwise"
-        return f"{self.column} {self.kind}{when}{values}"
-
-
-@dataclass(frozen=True, slots=True)
-class CausalityReport:
-    """What was looked at and what was found; at most one violation for each column, kind and recomputation."""
-
-    columns: tuple[str, ...]
-    comparisons: Mapping[Kind, int]  # values compared, by kind of check
-    times: Mapping[Kind, int]  # recomputations, by kind of check
-    least_times: Mapping[Kind, int]  # of these, the fewest in which a column was known and compared
-    violations: tuple[Violation, ...] = field(default=())
-
-    @property
-    def ok(self) -> bool:
-        return not self.violations
-
-    def of(self, kind: Kind) -> frozenset[str]:
-        """Names of the columns that violate `kind`."""
-        return frozenset(violation.column for violation in self.violations if violation.kind is kind)
-
-    def __str__(self) -> str:
-        looked = ", ".join(f"{kind} {self.times[kind]}x" for kind in self.times)
-        if self.ok:
-            return f"{len(self.columns)} columns causal ({looked})"
-        counted = Counter((violation.column, str(violation.kind)) for violation in self.violations)
-        worst = ", ".join(f"{column} {kind} ({n})" for (column, kind), n in counted.most_common(10))
-        return f"{len(self.violations)} violations in {len(self.columns)} columns ({looked}): {worst}"
-
-
 def check_causality(
     registry: Iterable[Declared] | Mapping[str, Declared],
     compute: Compute,
@@ -129,7 +65,7 @@ def check_causality(
     blank_warmup: bool = True,
     restated_bars: bool = False,
 ) -> CausalityReport:
-    """Run every check of this module, except `steps`, over every registered column.
+    """Run every check of this module over every registered column.
 
     Parameters
     ----------
@@ -163,46 +99,6 @@ def check_causality(
     loop.scale(scale)
     loop.vintage(late_rows, longest, bars_too=restated_bars)
     return loop.report()
-
-
-class Recursion(Protocol):
-    """What `check_steps` reads of a recursive quantity; `indicators.Recursive` has it."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def inputs(self) -> Sequence[str]: ...
-    @property
-    def batch(self) -> Callable[..., Array]: ...
-    @property
-    def step(self) -> Callable[[], Stepper]: ...
-
-
-class Stepper(Protocol):
-    """One row in, the current value out."""
-
-    def update(self, *row: float) -> float: ...
-
-
-def check_steps(recursions: Iterable[Recursion], bars: pl.DataFrame) -> CausalityReport:
-    """Feed every recursive quantity row by row and compare with its batch, to 1e-9; NaN must come at the same rows."""
-    found, names, compared = [], [], 0
-    for recursion in recursions:
-        names.append(recursion.name)
-        inputs = [bars[name].to_numpy().astype(np.float64) for name in recursion.inputs]
-        batch, stepper = recursion.batch(*inputs), recursion.step()
-        steps = np.array([stepper.update(*(float(value) for value in row)) for row in zip(*inputs, strict=True)])
-        compared += batch.size
-        if np.isnan(batch).all():
-            found.append(Violation(recursion.name, Kind.NEVER_KNOWN))
-        wrong = np.flatnonzero(_differs(batch, steps, TRUNCATION_TOLERANCE))
-        if wrong.size:
-            row = int(wrong[0])
-            found.append(Violation(recursion.name, Kind.STEPS, bars["ts"][row], _plain(batch[row]), _plain(steps[row])))
-    if not names:
-        raise InvalidInput("expected at least one recursive quantity to check, found none")
-    one = {Kind.STEPS: 1}
-    return CausalityReport(tuple(names), {Kind.STEPS: compared}, one, one, tuple(found))
 
 
 class _Loop:
@@ -371,11 +267,11 @@ class _Loop:
             other = table[name][first:]
             self.comparisons[kind] += full.size
             known[name] += int(not np.isnan(full).all()) if full.size else 0
-            wrong = np.flatnonzero(_differs(full, other, tolerance))
+            wrong = np.flatnonzero(differs(full, other, tolerance))
             if wrong.size:
                 row = int(wrong[-1])
                 ts = self.bars["ts"][(rows.start or 0) + first + row]
-                self.found.append(Violation(name, kind, ts, _plain(full[row]), _plain(other[row])))
+                self.found.append(Violation(name, kind, ts, plain(full[row]), plain(other[row])))
 
     def report(self) -> CausalityReport:
         least = {
@@ -411,16 +307,3 @@ def _as_numbers(column: pl.Series) -> pl.Series:
         codes = {name: float(zlib.crc32(str(name).encode())) for name in names}
         return column.replace_strict(codes, return_dtype=pl.Float64)
     return (column.to_physical() if column.dtype.is_temporal() else column).cast(pl.Float64)
-
-
-def _differs(full: Array, other: Array, tolerance: float) -> npt.NDArray[np.bool_]:
-    """Where two series are not the same: known in one alone, or apart by more than the tolerance."""
-    one, two = np.isnan(full), np.isnan(other)
-    apart = np.abs(np.where(one, 0.0, full) - np.where(two, 0.0, other))
-    far: npt.NDArray[np.bool_] = apart > tolerance * np.maximum(1.0, np.abs(np.where(one, 0.0, full)))
-    differs: npt.NDArray[np.bool_] = (one != two) | (~one & ~two & far)
-    return differs
-
-
-def _plain(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
