@@ -19,12 +19,13 @@ import pytest
 from fieldcast.ground import IntegrityError
 from fieldcast.market import STAMP, Instrument, Kind
 from fieldcast.simulation import _state as s
-from fieldcast.simulation.differences import Cause, DifferenceReport, compare_runs
+from fieldcast.simulation.difference_report import Cause, DifferenceReport
+from fieldcast.simulation.differences import compare_runs
 from fieldcast.simulation.market import Market
 from fieldcast.simulation.result import SimulationResult
 from fieldcast.simulation.settings import TargetUnit, VenueSettings
 from fieldcast.simulation.targets_run import run_targets
-from fieldcast.simulation.trading_record import FLOWS, TradingRecord
+from fieldcast.simulation.trading_record import TradingRecord
 from fieldcast.trading import CostModel
 
 pytestmark = [pytest.mark.feature("B09"), pytest.mark.slow]     # the venue's kernels take most of a minute to compile
@@ -80,7 +81,7 @@ def altered(
     equity = pl.DataFrame({"ts": [record.equity["ts"][-1]], "equity": [str(cash + held * last)]})
     return replace(
         record, name="live", orders=orders(record.orders), fills=changed, bars=seen, equity=equity,
-        flows=pl.DataFrame(flows, schema=FLOWS, orient="row"),
+        flows=pl.DataFrame(flows, schema=["kind", "amount"], orient="row"),
     )  # fmt: skip
 
 

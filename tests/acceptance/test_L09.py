@@ -19,41 +19,12 @@ from fieldcast.ground import ConflictError, Halted, ManualClock, load_settings
 from fieldcast.ledger import tables
 from fieldcast.workflows import Experiment, Workspace, load_experiment, open_workspace
 
+from .conftest import SMALL_EXPERIMENT
+
 pytestmark = pytest.mark.feature("L09")
 OPEN_PARTS: tuple[str, ...] = ()
 
-EXPERIMENT = """
-family = "sealed"
-preregistered = {preregistered}
-[nominated]
-model = "logistic"
-[features]
-blocks = ["volatility"]
-[walk_forward]
-initial = 150
-test = 63
-step = 63
-embargo = 2
-calibration_share = 0.45
-[labels]
-sign = [1]
-event_threshold = 0.01
-flat_share = 0.3333
-[models.logistic]
-l2 = 10.0
-refit = 63
-[cones]
-refit = 63
-benchmark_refit = 252
-[intervals]
-block = 21
-draws = 200
-seed = 1
-[cycle]
-sessions = 2
-volatility_target = 0.10
-nav = "1000000"
-"""
+EXPERIMENT = SMALL_EXPERIMENT.replace('family = "small"', 'family = "sealed"\npreregistered = {preregistered}')
 NAME = "SIM:PLANTED"
 FIRST, LAST = date(2018, 7, 2), date(2018, 12, 31)
 

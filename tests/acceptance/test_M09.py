@@ -30,6 +30,8 @@ from fieldcast.ground import IntegrityError, InvalidInput, load_settings
 from fieldcast.models.tracking import MlflowTracker, RunLog, RunRecord, WandbTracker
 from fieldcast.workflows import load_experiment, open_workspace
 
+from .conftest import SMALL_EXPERIMENT
+
 pytestmark = pytest.mark.feature("M09")
 OPEN_PARTS: tuple[str, ...] = ()
 
@@ -105,7 +107,7 @@ def test_the_local_log_alone_rebuilds_the_report(tmp_path: Path, monkeypatch: py
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("WANDB_PROJECT", raising=False)
     toml = tmp_path / "e.toml"
-    toml.write_text(EXPERIMENT)
+    toml.write_text(SMALL_EXPERIMENT)
     with open_workspace(settings=load_settings(home=tmp_path / "home", workers=1)) as workspace:
         made = simulate(SimulatedMarket(seed=5, kind="planted", n_sessions=500, last=date(2018, 12, 31)))
         save_instrument(workspace.ledger, made.instrument)
@@ -280,36 +282,3 @@ def test_an_empty_log_is_an_empty_report_and_figures_have_to_be_finite(tmp_path:
         record(metrics={"auc": float("nan")})
     with pytest.raises(InvalidInput, match="MLflow"):
         MlflowTracker("file:///x")
-
-
-EXPERIMENT = """
-family = "small"
-[nominated]
-model = "logistic"
-[features]
-blocks = ["volatility"]
-[walk_forward]
-initial = 150
-test = 63
-step = 63
-embargo = 2
-calibration_share = 0.45
-[labels]
-sign = [1]
-event_threshold = 0.01
-flat_share = 0.3333
-[models.logistic]
-l2 = 10.0
-refit = 63
-[cones]
-refit = 63
-benchmark_refit = 252
-[intervals]
-block = 21
-draws = 200
-seed = 1
-[cycle]
-sessions = 2
-volatility_target = 0.10
-nav = "1000000"
-"""

@@ -25,42 +25,14 @@ from fieldcast.models.triggers import TriggerRules
 from fieldcast.workflows import Experiment, Workspace, load_experiment, open_workspace
 from fieldcast.workflows.registered_models import model_registry
 
+from .conftest import SMALL_EXPERIMENT
+
 pytestmark = pytest.mark.feature("M11")
 OPEN_PARTS: tuple[str, ...] = ()
 
 NAME = "SIM:PLANTED"
 MODEL = "sim-planted"
-EXPERIMENT = """
-family = "registry"
-[nominated]
-model = "logistic"
-[features]
-blocks = ["volatility"]
-[walk_forward]
-initial = 150
-test = 63
-step = 63
-embargo = 2
-calibration_share = 0.45
-[labels]
-sign = [1]
-event_threshold = 0.01
-flat_share = 0.3333
-[models.logistic]
-l2 = L2
-refit = 63
-[cones]
-refit = 63
-benchmark_refit = 252
-[intervals]
-block = 21
-draws = 200
-seed = 1
-[cycle]
-sessions = 2
-volatility_target = 0.10
-nav = "1000000"
-"""
+EXPERIMENT = SMALL_EXPERIMENT.replace('family = "small"', 'family = "registry"').replace("l2 = 10.0", "l2 = L2")
 
 
 def experiment_of(folder: Path, l2: str) -> Experiment:

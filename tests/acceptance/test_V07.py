@@ -24,7 +24,8 @@ from fieldcast.ledger import open_database, tables
 from fieldcast.market import sessions
 from fieldcast.projection.conformal import QUANTILE_LEVELS
 from fieldcast.projection.packet import HorizonProjection, ProjectionPacket, Provenance
-from fieldcast.validation.watch import PaperRow, calibrated_runs, e_process, false_kills, trips, watch
+from fieldcast.validation.false_kills import calibrated_runs, false_kills
+from fieldcast.validation.watch import PaperRow, e_process, trips, watch
 from fieldcast.workflows import Workspace, open_workspace
 from fieldcast.workflows.watching import live_lock
 
@@ -77,7 +78,7 @@ def test_the_sequential_test_seldom_kills_a_calibrated_forecaster_of_auc_0536(in
     for _ in range(4):
         p, ret, inside = calibrated_runs(rng, 500, 40, instruments, auc=0.536, correlation=correlation)
         killed += int((e_process(p, ret, inside).max(axis=1) >= 20.0).sum())
-    from fieldcast.validation.watch import rate
+    from fieldcast.validation.false_kills import rate
 
     assert rate(killed, 2000).high <= 0.05, killed
 

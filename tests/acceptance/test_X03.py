@@ -19,7 +19,8 @@ from fieldcast.features.multi_timeframe import ALIGNMENT, SET31, alignment, high
 from fieldcast.ground import InvalidInput
 from fieldcast.models import Logistic, out_of_fold
 from fieldcast.models.uplift import LEAST, Admission, paired_uplift
-from fieldcast.validation.causality import Kind, check_causality
+from fieldcast.validation.causality import check_causality
+from fieldcast.validation.causality_report import Kind
 
 pytestmark = pytest.mark.feature("X03")
 OPEN_PARTS: tuple[str, ...] = ()

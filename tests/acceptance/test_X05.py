@@ -56,7 +56,13 @@ def world(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("point", "rows"), [("features:written", 400), ("features:after:file", 400), ("features:after:pointer", 420), ("", 420)]
+    ("point", "rows"),
+    [
+        pytest.param("features:written", 400, marks=pytest.mark.slow),
+        ("features:after:file", 400),
+        pytest.param("features:after:pointer", 420, marks=pytest.mark.slow),
+        ("", 420),
+    ],
 )
 def test_a_reader_at_any_point_of_a_write_sees_the_old_or_the_new_version_and_nothing_else(world, point, rows):
     """The write stops dead (kill -9) where it is looked at; without a kill it ends."""

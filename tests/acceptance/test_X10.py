@@ -21,7 +21,9 @@ from fieldcast.fields import FIELD_REGISTRY, build_field_table
 from fieldcast.indicators import RECURSIVE
 from fieldcast.market import BARS, STAMP, conform
 from fieldcast.validation import causality
-from fieldcast.validation.causality import CausalityReport, Kind, check_causality, check_steps
+from fieldcast.validation.causality import check_causality
+from fieldcast.validation.causality_report import CausalityReport, Kind
+from fieldcast.validation.steps import check_steps
 
 pytestmark = pytest.mark.feature("X10")
 OPEN_PARTS: tuple[str, ...] = ()

@@ -81,6 +81,22 @@ def forked(home: Path, fault: str | None) -> int:
         os._exit(status)
 
 
+def _load_kernels() -> None:
+    """The kernel of an open, from its cache or compiled: the children find it loaded, and polars has not been asked anything."""
+    from datetime import UTC, datetime
+    from decimal import Decimal
+
+    from fieldcast.market import Instrument, Kind
+    from fieldcast.simulation import OpeningPrint, fill_at_open
+    from fieldcast.trading import CostModel, Order, Side, client_id
+
+    share = Instrument("XNAS:SHARE", Kind.EQUITY)
+    order = Order(client_id("a", "p", "s", share.id, "main", 1), share.id, Side.BUY, Decimal(1), TUESDAY)
+    moments = (datetime(2018, 12, 4, 14, 30, tzinfo=UTC), datetime(2018, 12, 4, 21, tzinfo=UTC))
+    opening = OpeningPrint(share.id, TUESDAY, *moments, 100.0, trusted=True)
+    fill_at_open([order], [opening], {share.id: share}, cash=Decimal(1000), held={}, costs=CostModel())
+
+
 def kill(root: Path) -> None:
     """Kill a run at each point and run again."""
     import exchange_calendars
@@ -89,6 +105,7 @@ def kill(root: Path) -> None:
 
     exchange_calendars.get_calendar("XNYS", start=FIRST_SESSION)  # pandas alone; the children find it made
     load_world()
+    _load_kernels()
     statuses = []
     for number, point in enumerate((root / "points").read_text(encoding="utf-8").splitlines()):
         home = root / str(number)

@@ -10,7 +10,8 @@ import pytest
 
 from fieldcast.fields import FIELD_REGISTRY, TIMES, build_field_table
 from fieldcast.market import BARS
-from fieldcast.validation.causality import Kind, check_causality
+from fieldcast.validation.causality import check_causality
+from fieldcast.validation.causality_report import Kind
 
 STAMPS = [replace(FIELD_REGISTRY["liquidity.swing_high_age"], name=name, low=None, high=None) for name in TIMES]
 

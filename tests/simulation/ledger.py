@@ -67,6 +67,7 @@ class Ledger:
             fills=np.zeros((room, s.FILL_COLUMNS), dtype=np.int64), journal=np.zeros((room, s.JOURNAL_COLUMNS), dtype=np.int64),
             events=events, curve=np.zeros((5, market.bars), dtype=np.int64), fx=fx,
             rules=np.zeros(s.RULES, dtype=np.int64), scale=scale, costs=costs,
+            options=np.zeros((0, s.OPTION_COLUMNS), dtype=np.int64),
         )  # fmt: skip
         for currency, amount in cash.items():
             self._post(s.K_DEPOSIT, -1, units.currencies.index(currency), {s.A_CASH: 1, s.A_CAPITAL: -1}, Decimal(amount))

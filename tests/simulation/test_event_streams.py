@@ -40,7 +40,7 @@ LISTED = {
     "XNAS:AAA": Instrument("XNAS:AAA", Kind.EQUITY, calendar="24/7"),
     "XETR:EEE": Instrument("XETR:EEE", Kind.EQUITY, currency="EUR", calendar="24/7"),
     "XCME:FFF": Instrument("XCME:FFF", Kind.FUTURE, calendar="24/7", tick=Decimal("0.25"), multiplier=Decimal(50)),
-    "BINANCE:PPP-PERP": Instrument("BINANCE:PPP-PERP", Kind.FUTURE, calendar="24/7", lot=Decimal("0.001")),
+    "HYPERLIQUID:PPP-PERP": Instrument("HYPERLIQUID:PPP-PERP", Kind.FUTURE, calendar="24/7", lot=Decimal("0.001")),
     "OPRA:OOO": Instrument("OPRA:OOO", Kind.OPTION, calendar="24/7", multiplier=Decimal(100)),
 }
 SHARE, EURO, FUTURE, PERPETUAL, CALL = LISTED

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fieldcast.simulation._account import fee_row
+from fieldcast.simulation._charges import fee_row
 from fieldcast.simulation._kernels_fill import commission, fees
 from fieldcast.simulation.settings import VenueSettings
 from fieldcast.trading import CostModel, FeeSchedule, Side

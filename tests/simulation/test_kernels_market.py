@@ -80,7 +80,7 @@ def test_a_stamp_out_of_place_is_found_wherever_it_is() -> None:
         stamps = {"ts": ts, "open_ts": ts - 10, "session": ts // 500}
         for name, (at, value) in changed.items():
             stamps[name][at] = value
-        return bool(kernels.out_of_order(stamps["ts"], stamps["open_ts"], stamps["session"]))
+        return bool(kernels.out_of_order(stamps["ts"], stamps["open_ts"], stamps["session"])[0])
 
     assert not found()
     for at in (0, 50, 99):
@@ -89,3 +89,54 @@ def test_a_stamp_out_of_place_is_found_wherever_it_is() -> None:
         assert found(open_ts=(at, 10 * at - 1))
         assert found(session=(at, -1))
     assert found(ts=(50, 500), open_ts=(50, 500))
+
+
+def surveyed(bars: dict[str, np.ndarray]) -> tuple[bool, int, float]:
+    plain, places, tops = np.empty(1, np.bool_), np.empty(1, np.int64), np.empty(1)
+    rows = [bars[name].reshape(1, -1) for name in ("open", "high", "low", "close", "volume")]
+    kernels.survey(*rows, SCALES, plain, places, tops)
+    return bool(plain[0]), int(places[0]), float(tops[0])
+
+
+@given(
+    closes=st.lists(st.tuples(st.integers(1, 10**9), st.integers(0, 9)), min_size=1, max_size=40),
+    reach=st.integers(0, 50), repeat=st.sampled_from([1, 40]), volume=st.booleans(),
+)  # fmt: skip
+def test_one_pass_finds_what_the_single_readings_find(closes, reach, repeat, volume) -> None:
+    close = np.tile([whole / 10.0**places for whole, places in closes], repeat)      # within a part, and across parts
+    bars = {"open": close[::-1].copy(), "close": close, "volume": np.full(close.size, np.nan)[: close.size if volume else 0]}
+    bars["high"] = np.maximum(bars["open"], close) + reach / 100.0
+    bars["low"] = np.minimum(bars["open"], close)
+    plain, places, top = surveyed(bars)
+    assert plain
+    assert top == bars["high"].max()
+    place = 0
+    for name in ("close", "open", "high", "low"):
+        place = kernels.decimals_needed(bars[name], place, SCALES)
+    assert places == place
+
+
+@pytest.mark.parametrize("name", ["open", "high", "low", "close"])
+@pytest.mark.parametrize("value", [np.nan, 0.0, -1.0, np.inf])
+@pytest.mark.parametrize("at", [0, 700, 1_499])
+def test_one_price_that_is_missing_or_cannot_be_is_seen_anywhere(name: str, value: float, at: int) -> None:
+    bars = {one: np.full(1_500, 100.0) for one in ("open", "high", "low", "close", "volume")}
+    assert surveyed(bars) == (True, 0, 100.0)
+    bars[name][at] = value
+    assert not surveyed(bars)[0]
+
+
+def test_a_volume_below_zero_is_seen_and_one_that_is_not_known_is_none() -> None:
+    bars = {one: np.full(1_500, 100.0) for one in ("open", "high", "low", "close", "volume")}
+    bars["volume"][:] = np.nan
+    assert surveyed(bars)[0]
+    bars["volume"][1_400] = -1.0
+    assert not surveyed(bars)[0]
+
+
+def test_the_shortest_step_is_found_with_the_order() -> None:
+    ts = np.array([10, 20, 23, 40], dtype=np.int64)
+    none = np.empty(0, dtype=np.int64)
+    bad, shortest = kernels.out_of_order(ts, ts - 1, none)
+    assert (bool(bad), int(shortest)) == (False, 3)
+    assert bool(kernels.out_of_order(ts[::-1].copy(), ts[::-1] - 1, none)[0])

@@ -86,12 +86,26 @@ def test_ten_percent_is_the_least_for_a_call_far_out_of_the_money_and_of_the_str
 
 
 def test_what_shares_and_longs_do_not_reach_is_naked() -> None:
-    """300 shares cover three of five calls, a long call one more; the last one is naked."""
+    """300 shares cover three of five calls, 2.00 in the money; a long call one more; the last one is naked."""
     legs = [leg("call", 100, -500, 4.0), leg("call", 110, 100, 1.0)]
     found = requirement(102.0, 300, legs)
     assert found.covered == 300
     assert found.naked == pytest.approx(100 * (4.0 + 0.2 * 102))
-    assert found.total == pytest.approx(found.naked + 100 * 10.0)
+    assert found.total == pytest.approx(found.naked + 100 * 10.0 + 300 * 2.0)
+
+
+def test_a_straddle_asks_for_its_larger_side_and_the_premium_of_the_other() -> None:
+    """Cboe: short put and short call: the greater of the two requirements, and the other side's option price."""
+    call, put = leg("call", 100, -200, 3.0), leg("put", 95, -100, 1.0)
+    found = requirement(100.0, 0.0, [call, put])
+    assert found.total == pytest.approx(100 * (3.0 + 20.0 + 1.0) + 100 * (3.0 + 20.0))
+    assert found.naked == found.total
+
+
+def test_in_a_cash_account_a_put_by_itself_asks_for_its_strike() -> None:
+    """12 CFR 220.8: cash of the exercise price, beside another put too (FINRA 4210(f)(2) excepts European index spreads)."""
+    assert requirement(100.0, 0.0, [leg("put", 95, -100, 1.0)], secured=True).total == 9_500.0
+    assert requirement(100.0, 0.0, [leg("put", 95, -100, 1.0), leg("put", 90, 100, 0.5)], secured=True).total == 9_500.0
 
 
 LEGS = st.lists(
@@ -103,26 +117,41 @@ LEGS = st.lists(
 )  # fmt: skip
 
 
+def pairings(spot: float, shares: float, legs: list[Leg], right: str) -> list[tuple[float, tuple[Leg, ...]]]:
+    """(asked, what stays naked) of every way to give each short of a right a cover of shares, a long, or nothing."""
+    shorts = [one for one in legs if one.right == right and one.units < 0]
+    longs: list[Leg | str | None] = [one for one in legs if one.right == right and one.units > 0]
+    longs += ["shares"] * int(max(shares if right == "call" else -shares, 0) // 100) + [None] * len(shorts)
+    found = []
+    for chosen in set(permutations(range(len(longs)), len(shorts))):
+        cost, alone = 0.0, []
+        for short, place in zip(shorts, chosen, strict=True):
+            cover = longs[place]
+            if cover is None:
+                alone.append(short)
+            elif isinstance(cover, Leg):
+                apart = cover.strike - short.strike if right == "call" else short.strike - cover.strike
+                cost += 100 * max(apart, 0.0) if cover.ends >= short.ends else float("inf")
+            else:
+                cost += 100 * max(spot - short.strike if right == "call" else short.strike - spot, 0.0)
+        found.append((cost, tuple(alone)))
+    return found
+
+
 def least_of_all_pairings(spot: float, shares: float, legs: list[Leg]) -> float:
-    """Every way to give each short a cover of shares, a long, or nothing; legs of 100 units each."""
-    total = 0.0
-    for right in ("call", "put"):
-        shorts = [one for one in legs if one.right == right and one.units < 0]
-        longs: list[Leg | str | None] = [one for one in legs if one.right == right and one.units > 0]
-        longs += ["shares"] * int(max(shares if right == "call" else -shares, 0) // 100) + [None] * len(shorts)
-        best = float("inf")
-        for chosen in set(permutations(range(len(longs)), len(shorts))):
-            cost = 0.0
-            for short, place in zip(shorts, chosen, strict=True):
-                cover = longs[place]
-                if cover is None:
-                    cost += 100 * naked_requirement(short, spot)
-                elif isinstance(cover, Leg):
-                    apart = cover.strike - short.strike if right == "call" else short.strike - cover.strike
-                    cost += 100 * max(apart, 0.0) if cover.ends >= short.ends else float("inf")
-            best = min(best, cost)
-        total += best if shorts else 0.0
-    return total
+    """Every way to cover the shorts, and every way to make straddles of what is left; legs of 100 units each."""
+    best = float("inf")
+    for call_cost, calls in pairings(spot, shares, legs, "call"):
+        for put_cost, puts in pairings(spot, shares, legs, "put"):
+            few, many = sorted((calls, puts), key=len)
+            for chosen in permutations(many, len(few)):
+                cost = call_cost + put_cost
+                for one, other in zip(few, chosen, strict=True):
+                    asked = sorted((naked_requirement(leg, spot), leg.premium) for leg in (one, other))
+                    cost += 100 * (asked[1][0] + asked[0][1])
+                rest = [leg for leg in many if not any(leg is other for other in chosen)]
+                best = min(best, cost + sum(100 * naked_requirement(leg, spot) for leg in rest))
+    return best
 
 
 @settings(deadline=None, max_examples=60)
@@ -131,7 +160,8 @@ def test_never_below_the_least_of_all_pairings_and_never_above_everything_naked(
     legs: list[Leg], shares: float, spot: float
 ) -> None:
     found = requirement(spot, shares, legs)
-    alone = sum(100 * naked_requirement(one, spot) for one in legs if one.units < 0)
+    inside = {"call": lambda strike: spot - strike, "put": lambda strike: strike - spot}  # a premium may be below this here
+    alone = sum(100 * max(naked_requirement(one, spot), inside[one.right](one.strike)) for one in legs if one.units < 0)
     assert least_of_all_pairings(spot, shares, legs) - 1e-6 <= found.total <= alone + 1e-6
     assert 0 <= found.naked <= found.total
 
@@ -168,7 +198,7 @@ def test_a_naked_call_is_called_where_a_covered_one_is_not() -> None:
     """
     65,000; 5 calls sold at 4.00 (2,000 received). At 100: 500 * (4 + 20) = 12,000 asked, excess 67,000 - 12,000. At 120:
     500 * (20.50 + 24) = 22,250, excess 44,750. With 500 shares bought at 100 (50,000) nothing is asked for the calls: cash
-    17,000, shares 60,000 less 25 %.
+    17,000, shares 60,000 less 25 %; they count for no more than the strike.
     """
     naked, _ = sold(0.0)
     table = option_margins(naked, [TERMS])  # type: ignore[arg-type]
@@ -177,8 +207,8 @@ def test_a_naked_call_is_called_where_a_covered_one_is_not() -> None:
     assert (table["naked"] == table["required"]).all()
     covered, _ = sold(500.0)
     table = option_margins(covered, [TERMS])  # type: ignore[arg-type]
-    assert table["required"].to_list() == [0.0, 0.0, 0.0]
-    assert table["excess"][-1] == pytest.approx(17_000 + 0.75 * 60_000)
+    assert table["required"].to_list() == [0.0, 5_000.0, 10_000.0]
+    assert table["excess"][-1] == pytest.approx(17_000 + 0.75 * 60_000 - 10_000)
     assert margin_warning(covered, [TERMS]) == ()  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""The same orders in a backtest and at the paper venue leave records that do not differ; what is no record is refused."""
+"""The same orders in a backtest and in paper books leave records that do not differ; what is no record is refused."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ import numpy as np
 import polars as pl
 import pytest
 
+from fieldcast.execution._paper_books import PaperBooks
 from fieldcast.ground import IntegrityError, InvalidInput
 from fieldcast.market import Instrument, Kind
-from fieldcast.simulation.differences import Cause, compare_runs
+from fieldcast.simulation import OpeningPrint
+from fieldcast.simulation.difference_report import Cause
+from fieldcast.simulation.differences import compare_runs
 from fieldcast.simulation.market import Market
 from fieldcast.simulation.settings import TargetUnit, VenueSettings
 from fieldcast.simulation.targets_run import run_targets
 from fieldcast.simulation.trading_record import TradingRecord, intent_keys
-from fieldcast.simulation.venue import OpeningPrint, Venue
 from fieldcast.trading import CostModel, Order, Side, client_id
 
 ID = "XNYS:AAA"
@@ -43,11 +45,11 @@ def market() -> Market:
 
 
 def on_paper(target: np.ndarray, prices: Market, *, costs: CostModel = COSTS, submitted_late: int | None = None) -> TradingRecord:
-    """The targets at the paper venue: an order for the change of target, sent after the close, filled at the next open."""
-    venue = Venue(cash=CASH, costs=costs, instruments=[instrument()])
+    """The targets in paper books: an order for the change of target, sent after the close, filled at the next open."""
+    venue = PaperBooks(cash=CASH, costs=costs, instruments=[instrument()])
     held, decided, equity = 0, {}, []
     for bar in range(N):
-        price = Decimal(repr(float(prices.open[0, bar])))
+        price = float(prices.open[0, bar])
         venue.match([OpeningPrint(ID, CLOSED[bar].date(), OPENED[bar], CLOSED[bar], price, trusted=True)], CLOSED[bar])
         worth = venue.cash + venue.positions().get(ID, Decimal(0)) * Decimal(repr(float(prices.close[0, bar])))
         equity.append((CLOSED[bar], worth))

@@ -16,44 +16,15 @@ from fieldcast.validation import UPGRADES, load_evidence
 from fieldcast.workflows import ablate_regime, load_experiment, open_workspace, simulate_data
 from fieldcast.workflows.ablations import COLUMNS, regime_columns
 
+from .conftest import SMALL
+
 NOW = datetime(2024, 3, 1, tzinfo=UTC)
-SMALL = """
-family = "small"
-[nominated]
-model = "logistic"
-[features]
-blocks = ["volatility"]
-[walk_forward]
-initial = 150
-test = 21
-step = 21
-embargo = 2
-calibration_share = 0.4
-[labels]
-sign = [1, 5]
-event = [1]
-event_threshold = 0.01
-flat_share = 0.3333
-[models.logistic]
-l2 = 10.0
-refit = 63
-[cones]
-refit = 21
-benchmark_refit = 63
-[intervals]
-block = 21
-draws = 200
-seed = 1
-[cycle]
-sessions = 3
-volatility_target = 0.10
-nav = "1000000"
-"""
+QUICK = SMALL.replace("l2 = 10.0\nrefit = 21", "l2 = 10.0\nrefit = 63")
 
 
 @pytest.mark.slow
 def test_the_ablation_walks_twice_and_records_what_it_found(tmp_path: Path) -> None:
-    (tmp_path / "small.toml").write_text(SMALL)
+    (tmp_path / "small.toml").write_text(QUICK)
     experiment = load_experiment(tmp_path / "small.toml")
     with open_workspace(settings=Settings(home=tmp_path / "home", workers=1), clock=ManualClock(NOW)) as workspace:
         simulate_data(workspace, ["ONE"], first=date(2019, 9, 3), last=date(2024, 1, 4), seed=8)

@@ -112,3 +112,18 @@ def test_a_sealed_contract_is_not_read(workspace: fc.Workspace) -> None:
     fc.seal_span(workspace, "spring", [CONTRACTS[2]], first=date(2024, 4, 2), last=date(2024, 5, 31))
     found = run(workspace)
     assert found.report.end.date() < date(2024, 4, 2)
+
+
+def test_rolled_runs_are_compared_with_their_rolls(workspace: fc.Workspace) -> None:
+    """The legs of a roll are intents of both runs: what they cost in one is named to the cent."""
+    free, paid = run(workspace), run(workspace, costs={"half_spread_bps": 1, "slippage_bps": 0, "commission_bps": 1})
+    beside = fc.compare(workspace, free.id, paid.id)
+    found = beside.differences
+    assert found is not None, beside.why_none
+    assert found.unexplained == 0
+    legs = {one.intent for one in found.differences if " roll " in one.intent}
+    assert {leg.partition(" ")[0] for leg in legs} == set(CONTRACTS)
+    assert len(legs) == 4
+    assert float(found.equity_difference) == pytest.approx(
+        paid.result.equity["equity"][-1] - free.result.equity["equity"][-1], abs=1e-6
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,7 +14,7 @@ import pytest
 
 import fieldcast as fc
 from fieldcast.data import Lineage, save_instrument
-from fieldcast.ground import ConfigError, load_settings
+from fieldcast.ground import ConfigError, InvalidInput, load_settings
 from fieldcast.market import BARS, default_instrument, sessions_between
 from fieldcast.workflows.backtest_data import backtest_data
 from fieldcast.workflows.backtest_gate import market_of
@@ -155,3 +155,82 @@ def test_a_size_reads_what_was_known_when_its_own_instrument_decided() -> None:
     for row in (0, 1):
         sizer.size(one, row, 1, nav=Decimal(10_000), price=Decimal(100), most=Decimal(1))
     assert asked == [2 * hour, 2 * hour + hour // 2]
+
+
+@pytest.mark.parametrize(
+    ("vote", "said"),
+    [({"rule": "majority", "threshold": 0.5}, "threshold: expected the rule weighted"),
+     ({"rule": "at_least", "threshold": 0.5}, "threshold: expected the rule weighted"),
+     ({"rule": "weighted", "least": 1}, "least: expected the rule at_least")],
+)  # fmt: skip
+def test_a_key_of_another_rule_of_votes_is_refused(vote: dict[str, Any], said: str) -> None:
+    strategies = [{"name": "buy_and_hold"}, {"name": "sma_cross"}]
+    with pytest.raises(ConfigError, match=said):
+        plan("XNAS:US", strategies=strategies, combine=vote)
+
+
+def test_what_is_bought_and_held_beside_a_run_pays_its_impact_too(workspace: fc.Workspace) -> None:
+    """10,000 dollars at 100 are 100 shares of a million: 500 bps times the root of 1e-4 is 5 bps, once, at the first close."""
+    free = {"half_spread_bps": 0, "slippage_bps": 0, "commission_bps": 0}
+    for costs, share in ((free, 0.0), (free | {"impact_bps": 500}, 5e-4)):
+        found = plan("XNAS:US", costs=costs, account={"cash": 10_000})
+        held, name = benchmark_of(workspace, found, read(workspace, found), 10_000.0)
+        assert held.equity[0] == pytest.approx(10_000 / (1 + share), abs=2.0)
+        assert name == "the same instruments, held"
+    assert held.equity[0] < 9_997
+
+
+def test_an_impact_that_no_volume_can_bear_is_named(workspace: fc.Workspace) -> None:
+    found = plan("XNAS:US", costs={"impact_bps": 9_000}, account={"cash": 1_000_000_000})
+    _, name = benchmark_of(workspace, found, read(workspace, found), 1e9)
+    assert name == (
+        "the same instruments, held (bought without the impact of XNAS:US: too little volume in its first bar, or none)"
+    )
+
+
+def test_a_future_around_the_clock_has_to_say_whether_it_ends(workspace: fc.Workspace) -> None:
+    """Named like neither, it paid no funding, and nothing said so."""
+    kept = [("BYBIT:BTCUSDT", None), ("BINANCE:BTCUSDT_240329", False), ("BINANCE:BTCUSDT-PERP", True)]
+    for name, _ in kept:
+        save_instrument(workspace.ledger, default_instrument(name, "future", calendar="24/7"))
+        frame = workspace.store.read("XNAS:US").with_columns(instrument=pl.lit(name))
+        workspace.store.append(frame, Lineage("test", "test", workspace.clock.now()))
+    with pytest.raises(ConfigError, match="whether BYBIT:BTCUSDT, a future that trades around the clock, has a last day"):
+        read(workspace, plan("BYBIT:BTCUSDT"))
+    for name, perpetual in kept:
+        own = {} if perpetual is not None else {"instruments": {name: {"perpetual": True}}}
+        said = read(workspace, plan(name, **own)).warnings
+        assert any("no funding of this span is stored" in one for one in said) == (perpetual is not False)
+    stated = plan("BYBIT:BTCUSDT", instruments={"BYBIT:BTCUSDT": {"perpetual": True, "funding": 0.0001}})
+    assert any("0.0100% is paid every 8 hours" in one for one in read(workspace, stated).warnings)
+    with pytest.raises(ConfigError, match=r"XNAS:US.perpetual: expected a future, found kind equity"):
+        read(workspace, plan("XNAS:US", instruments={"XNAS:US": {"perpetual": True}}))
+
+
+def test_instruments_of_other_calendars_run_together_where_the_plan_says_whose_days_count(workspace: fc.Workspace) -> None:
+    """A future whose day begins the evening before in Chicago, and a coin of UTC days: of one bar they say two days."""
+    lineage, names = Lineage("test", "test", workspace.clock.now()), ("XCME:NQ", "BINANCE:OTHER")
+    monday, friday = datetime(2024, 1, 8, 1, tzinfo=UTC), datetime(2024, 1, 12, 21, tzinfo=UTC)
+    ends = pl.datetime_range(monday, friday, "1h", time_unit="us", eager=True)
+    for name, kind, calendar in zip(names, ("future", "crypto"), ("CMES", "24/7"), strict=True):
+        save_instrument(workspace.ledger, default_instrument(name, kind, calendar=calendar))
+        frame = pl.DataFrame({"instrument": [name] * len(ends), "ts": ends, "available_at": ends}
+                             | dict.fromkeys(("open", "high", "low", "close"), [50.0] * len(ends))
+                             | {"volume": [1e3] * len(ends), "reasons": [None] * len(ends)})  # fmt: skip
+        workspace.store.append(frame.select(pl.col(key).cast(kind) for key, kind in BARS.items()), lineage, table="bars/1h")
+    both = {"instruments": names, "table": "bars/1h"}
+
+    def of(**keys: Any) -> BacktestPlan:
+        return plan_of({"data": both | keys, "strategies": [{"name": "buy_and_hold"}]})
+
+    with pytest.raises(InvalidInput, match=r'such as calendar = "CMES" under \[data\] of the plan'):
+        read(workspace, of())
+    evening = int(datetime(2024, 1, 10, 0, tzinfo=UTC).timestamp()) * 1_000_000     # 17:00 to 18:00 in Chicago, of the 10th there
+    for calendar, day in (("CMES", date(2024, 1, 10)), ("24/7", date(2024, 1, 9))):
+        market = read(workspace, of(calendar=calendar)).market
+        assert len(market.instruments) == 2
+        at = int(np.flatnonzero(market.ts == evening)[0])
+        assert market.session[at] == (day - date(1970, 1, 1)).days
+    with pytest.raises(ConfigError, match="calendar"):
+        of(calendar="NYSE-ish")
+    assert "calendar" not in of().settings()["data"]     # plans without the key keep their hash

@@ -15,11 +15,12 @@ import pytest
 import fieldcast as fc
 from fieldcast.data import Lineage, save_instrument
 from fieldcast.data.actions import action_rows
-from fieldcast.ground import ConfigError, ConflictError, MissingData, load_settings
+from fieldcast.ground import ConfigError, ConflictError, InvalidInput, MissingData, load_settings
 from fieldcast.market import BARS, default_instrument, sessions_between
 from fieldcast.market.tables import FUNDING, MACRO
 from fieldcast.simulation.financing import nights
 from fieldcast.workflows.backtest_settings import plan_of
+from fieldcast.workflows.backtests import returns_of
 
 pytestmark = pytest.mark.slow      # the venue's kernels take most of a minute to compile
 
@@ -45,8 +46,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[fc.Workspace
         early = [datetime(2018, 12, 24, 22, tzinfo=UTC) + timedelta(days=n) for n in range(100)]
         rates = np.round(np.where(np.arange(100) < 40, 1.10, 1.20), 5)
         _store(opened, "OANDA:EURUSD", "fx", early, rates, dataset="oanda")
-        _store(opened, "BINANCE:COIN-PERP", "future", HOURS, np.full(240, 50.0), table="bars/1h", calendar="24/7")
-        paid = pl.DataFrame({"instrument": "BINANCE:COIN-PERP", "ts": HOURS[7::8], "available_at": HOURS[7::8], "rate": 0.001,
+        _store(opened, "HYPERLIQUID:COIN-PERP", "future", HOURS, np.full(240, 50.0), table="bars/1h", calendar="24/7")
+        paid = pl.DataFrame({"instrument": "HYPERLIQUID:COIN-PERP", "ts": HOURS[7::8], "available_at": HOURS[7::8], "rate": 0.001,
                              "mark": 50.0, "reasons": None})  # fmt: skip
         lineage = Lineage("test", "test", opened.clock.now())
         opened.store.append(paid.select(pl.col(k).cast(v) for k, v in FUNDING.schema.items()), lineage, table="funding")
@@ -214,19 +215,19 @@ def test_borrow_is_charged_on_what_is_short_and_its_lack_is_said(workspace: fc.W
 def test_a_perpetual_pays_what_is_stored_or_stated_and_says_what_it_lacks(workspace: fc.Workspace) -> None:
     where: dict[str, Any] = {
         "data": {"table": "bars/1h"},
-        "instruments": {"BINANCE:COIN-PERP": {"lot": "0.1", "margin": {"initial": 0.2, "maintenance": 0.1}}},
+        "instruments": {"HYPERLIQUID:COIN-PERP": {"lot": "0.1", "margin": {"initial": 0.2, "maintenance": 0.1}}},
     }
-    stored = run(workspace, "BINANCE:COIN-PERP", **where)
+    stored = run(workspace, "HYPERLIQUID:COIN-PERP", **where)
     held = stored.result.positions["quantity"][0]
     assert held == pytest.approx(2_000, abs=1)
     times = len([ts for ts in HOURS[7::8] if ts > HOURS[0]])
     assert stored.report.costs.financing["funding"] == pytest.approx(-held * 50 * 0.001 * times, rel=0.05)
-    stated = run(workspace, "BINANCE:COIN-PERP", **where, financing={"funding": -0.002})
+    stated = run(workspace, "HYPERLIQUID:COIN-PERP", **where, financing={"funding": -0.002})
     assert stated.report.costs.financing["funding"] == pytest.approx(held * 50 * 0.002 * 30, rel=0.05)
     assert any("is paid every 8 hours, as the plan states" in said for said in stated.report.warnings)
-    none = run(workspace, "BINANCE:COIN-PERP", **where, financing={"funding": "none"})
+    none = run(workspace, "HYPERLIQUID:COIN-PERP", **where, financing={"funding": "none"})
     assert "funding" not in none.report.costs.financing
-    assert none.report.warnings[0] == "BINANCE:COIN-PERP: no funding is paid, as the plan states"
+    assert none.report.warnings[0] == "HYPERLIQUID:COIN-PERP: no funding is paid, as the plan states"
 
 
 # margin ---------------------------------------------------------------------------------------------------------------
@@ -238,8 +239,8 @@ def test_an_instruments_own_margin_bounds_it_and_the_accounts_the_others(workspa
     own = run(workspace, "XNAS:US", account={"cash": 10_000, "weight": 2},
               instruments={"XNAS:US": {"margin": {"initial": 0.5, "maintenance": 0.2}}})  # fmt: skip
     assert own.result.positions["quantity"][0] == 200
-    by_contract = {"BINANCE:COIN-PERP": {"margin": {"initial_per_contract": 40, "maintenance_per_contract": 20}}}
-    found = run(workspace, "BINANCE:COIN-PERP", data={"table": "bars/1h"}, account={"cash": 10_000, "weight": 2},
+    by_contract = {"HYPERLIQUID:COIN-PERP": {"margin": {"initial_per_contract": 40, "maintenance_per_contract": 20}}}
+    found = run(workspace, "HYPERLIQUID:COIN-PERP", data={"table": "bars/1h"}, account={"cash": 10_000, "weight": 2},
                 instruments=by_contract, financing={"funding": "none"})  # fmt: skip
     assert found.result.positions["quantity"][0] == 250      # 10,000 / 40 a contract, of the 400 that were asked for
     with pytest.raises(ConfigError, match="reg_t"):
@@ -306,3 +307,78 @@ def test_a_sealed_pair_gives_no_rate(workspace: fc.Workspace) -> None:
         run(workspace, "XNAS:US", account={"currency": "GBP"}, data={"last": date(2019, 3, 20)})
     named = run(workspace, "XNAS:US", account={"currency": "GBP"}, fx={"pairs": ["OANDA:GBPUSD"]})
     assert named.report.end.date() < date(2019, 3, 1)
+
+
+# the gate, and days that begin the evening before ---------------------------------------------------------------------
+
+
+def test_a_run_in_two_currencies_is_put_to_the_gate(workspace: fc.Workspace) -> None:
+    """It was refused. Prices stand still, so what the account earns before costs is what the euro did to its half."""
+    plan = plan_of({"data": {"instruments": ("XNAS:US", "XPAR:EU")}, "strategies": [{"name": "buy_and_hold"}], "costs": FREE,
+                    "family": "gate in two currencies", "benchmark": "XNAS:US", "fx": {"pairs": ["OANDA:EURUSD"]},
+                    "account": {"cash": 20_000, "currency": "USD"}})  # fmt: skip
+    found = fc.backtest(workspace, plan, gate=True).runs[0]
+    judged = found.gate.result
+    assert judged is not None
+    assert judged.n == N - 2
+    growth = (judged.gross_mean - judged.cost_mean) * judged.n
+    last, first = (float(found.result.equity["equity"][row]) for row in (-1, 1))
+    assert growth == pytest.approx(last / first - 1.0, abs=2e-4)        # one step of the rate, so the sum is the product
+    assert growth > 0.03
+
+
+def test_the_days_of_a_run_on_globex_are_its_sessions_also_beside_a_coin(workspace: fc.Workspace) -> None:
+    begin = datetime(2019, 2, 4, 0, tzinfo=UTC)       # Sunday, 18:00 in Chicago
+    hours = [begin + timedelta(hours=n) for n in range(117) if n % 24 != 23]
+    _store(workspace, "XCME:GX", "future", hours, np.linspace(100.0, 111.0, len(hours)), table="bars/1h", calendar="CMES")
+    _store(workspace, "KRAKEN:COIN", "crypto", hours, np.full(len(hours), 50.0), table="bars/1h", calendar="24/7")
+    one = run(workspace, "XCME:GX", data={"table": "bars/1h"})
+    days = [date(2019, 2, day) for day in range(4, 9)]
+    assert returns_of(one.result).dates.tolist() == days
+    with pytest.raises(InvalidInput, match="calendar"):
+        run(workspace, "XCME:GX", "KRAKEN:COIN", data={"table": "bars/1h"})
+    both = run(workspace, "XCME:GX", "KRAKEN:COIN", data={"table": "bars/1h", "calendar": "CMES"})
+    assert returns_of(both.result).dates.tolist() == days
+    assert both.result.positions.height == 2
+
+
+# two runs beside each other -------------------------------------------------------------------------------------------
+
+
+def test_runs_in_two_currencies_are_compared_order_by_order(workspace: fc.Workspace) -> None:
+    """Golden: half is in each share; 5 bps of commission on 5,000 dollars and on 4,500 euros, which end at 1.20."""
+    where: dict[str, Any] = {"account": {"cash": 10_000, "currency": "USD"}, "fx": {"pairs": ["OANDA:EURUSD"]}}
+    free = run(workspace, "XNAS:US", "XPAR:EU", **where)
+    paid = run(workspace, "XNAS:US", "XPAR:EU", **where, costs=FREE | {"commission_bps": 5})
+    found = fc.compare(workspace, free.id, paid.id).differences
+    assert found is not None
+    assert abs(float(found.unexplained)) < 0.02          # cents of the conversion of each position
+    amounts: dict[str, float] = {}
+    for one in found.differences:
+        if str(one.cause) == "cost":
+            amounts[one.instrument] = amounts.get(one.instrument, 0.0) + float(one.amount)
+    fees = {row["instrument"]: row["fee"] for row in paid.result.fills.iter_rows(named=True)}
+    assert amounts["XPAR:EU"] == pytest.approx(-fees["XPAR:EU"] * 1.2)
+    assert amounts["XNAS:US"] == pytest.approx(-fees["XNAS:US"])
+    assert min(fees.values()) > 1.0
+
+
+def test_another_last_rate_is_a_cause_of_its_own(workspace: fc.Workspace) -> None:
+    """Cash in euros alone; the second run states a rate."""
+    where: dict[str, Any] = {"account": {"cash": {"USD": 10_000, "EUR": 5_000}, "currency": "USD"}}
+    first = run(workspace, "XNAS:US", **where, fx={"pairs": ["OANDA:EURUSD"]})
+    second = run(workspace, "XNAS:US", **where, fx={"stated": {"EUR/USD": "1.5"}})
+    found = fc.compare(workspace, first.id, second.id).differences
+    assert found is not None
+    assert float(found.by_cause["rate"][1]) == pytest.approx(5_000 * (1.5 - 1.2))  # type: ignore[index]
+    assert abs(float(found.unexplained)) < 0.02
+
+
+def test_a_future_that_is_paid_in_its_coin_is_refused_by_name(workspace: fc.Workspace) -> None:
+    """COIN-M: gains are in the coin and not linear in the price; a future against USD of another venue is linear."""
+    for name in ("BINANCE:BTCUSD-PERP", "HYPERLIQUID:BTC-PERP"):
+        _store(workspace, name, "future", HOURS, np.full(240, 50.0), table="bars/1h", calendar="24/7")
+    where: dict[str, Any] = {"data": {"table": "bars/1h"}, "financing": {"funding": "none"}}
+    with pytest.raises(InvalidInput, match=r"BINANCE:BTCUSD-PERP: a coin's future against USD is paid in the coin"):
+        run(workspace, "BINANCE:BTCUSD-PERP", **where)
+    assert run(workspace, "HYPERLIQUID:BTC-PERP", **where).result.fills.height == 1

@@ -32,43 +32,14 @@ from fieldcast.workflows import (
 )
 from fieldcast.workflows.experiment import Experiment
 
+from .conftest import SMALL
+
 NOW = datetime(2024, 3, 1, tzinfo=UTC)
 INDEX: Instrument = default_instrument("XCBO:PLT", "index")
 LINEAGE = Lineage("planted", "planted", NOW)
 STRIKES = np.array([0.94, 0.97, 1.0, 1.03, 1.06])
 CHAINED = 470     # newest sessions that have a chain: 150 rows for the first fit, more than 252 to judge
-SMALL = """
-family = "small"
-[nominated]
-model = "logistic"
-[features]
-blocks = ["volatility"]
-[walk_forward]
-initial = 150
-test = 21
-step = 21
-embargo = 2
-calibration_share = 0.4
-[labels]
-sign = [1, 5]
-event = [1]
-event_threshold = 0.01
-flat_share = 0.3333
-[models.logistic]
-l2 = 10.0
-refit = 63
-[cones]
-refit = 21
-benchmark_refit = 63
-[intervals]
-block = 21
-draws = 200
-seed = 1
-[cycle]
-sessions = 3
-volatility_target = 0.10
-nav = "1000000"
-"""
+QUICK = SMALL.replace("l2 = 10.0\nrefit = 21", "l2 = 10.0\nrefit = 63")
 RUNNERS = {"intraday_dealer": ablate_intraday_dealer, "print_stream": ablate_print_stream}
 
 
@@ -145,7 +116,7 @@ def market(
     recent, signal = bars.tail(chained), seen[-chained:]
     tilt = np.exp(signal / 2) if upgrade == "intraday_dealer" else np.full(chained, 1.5)   # else calls and puts would cancel
     rows = chains(recent, 1000 * tilt, 1000 / tilt)
-    (folder / "small.toml").write_text(SMALL)
+    (folder / "small.toml").write_text(QUICK)
     lineage = Lineage("planted", "planted", NOW, simulated=True) if simulated else LINEAGE
     with open_workspace(settings=Settings(home=folder / "home", workers=1), clock=ManualClock(NOW)) as opened:
         save_instrument(opened.ledger, INDEX)

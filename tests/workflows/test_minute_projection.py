@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -170,3 +171,45 @@ def test_what_cannot_be_projected_is_refused_by_name(shares: pl.DataFrame) -> No
         minute_packet(shares.with_columns(ts=pl.col("ts") + timedelta(hours=8)).filter(pl.col("ts").dt.hour() < 6), EQUITY)
     with pytest.raises(InvalidInput, match="within initial"):
         MinuteSettings(training=20)
+
+
+@pytest.mark.slow
+def test_a_market_that_never_closes_may_have_its_cones_from_experts(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from fieldcast.cli._app import app
+    from fieldcast.data import Lineage
+
+    bars = walk(COIN, date(2020, 3, 1), date(2020, 3, 16))
+    with open_workspace(settings=load_settings(home=tmp_path, workers=1)) as workspace:
+        save_instrument(workspace.ledger, COIN)
+        lineage = Lineage(provider="test", dataset="walk", fetched_at=bars["ts"][-1], simulated=False, source="random walk")
+        workspace.store.append(bars, lineage, table=minutes.TABLE)
+        plain = project_minutes(workspace, COIN.id, horizons=["15m"])
+        asked = project_minutes(workspace, COIN.id, horizons=["15m"], settings=MinuteSettings(cones="experts"))
+    assert asked.provenance.model_id != plain.provenance.model_id
+    before, found = plain.horizon("15m"), asked.horizon("15m")
+    assert found.status == "ok"
+    assert found.quantiles_bps != before.quantiles_bps
+    assert found.quantiles_bps[-1] == pytest.approx(before.quantiles_bps[-1], rel=0.3)
+    assert found.coverage.band_90 == pytest.approx(0.90, abs=0.04)  # type: ignore[union-attr]
+    given = CliRunner().invoke(app, ["project", COIN.id, "--minutes", "--cones", "experts", "--home", str(tmp_path), "--json"])
+    assert given.exit_code == 0, given.output
+    packet = json.loads(given.stdout)
+    made = {h["horizon"]: h for h in packet["horizons"]}
+    assert set(made) == set(minutes.HORIZONS)
+    np.testing.assert_allclose(made["15m"]["quantiles_bps"], found.quantiles_bps)
+
+
+def test_cones_from_experts_are_refused_where_a_market_closes_and_beside_daily_bars(shares: pl.DataFrame, tmp_path: Path) -> None:
+    from fieldcast.workflows import project
+
+    with pytest.raises(InvalidInput, match="never closes"):
+        minute_packet(shares, EQUITY, horizons=["5m"], settings=MinuteSettings(days=18, initial=12, cones="experts"))
+    with pytest.raises(InvalidInput, match="out of conformal, experts"):
+        MinuteSettings(cones="both")  # type: ignore[arg-type]
+    with (
+        open_workspace(settings=load_settings(home=tmp_path, workers=1)) as workspace,
+        pytest.raises(InvalidInput, match="beside minutes alone"),
+    ):
+        project(workspace, EQUITY.id, cones="experts")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import logging
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from fieldcast.data import Lineage, SimulatedMarket, save_instrument, simulate
 from fieldcast.ground import ConflictError, InvalidInput, MissingData, load_settings
 from fieldcast.market import Instrument, default_instrument
 from fieldcast.workflows import Experiment, Projector, Workspace, look, open_workspace, project, seal_span, validate, warm_states
+from fieldcast.workflows.bars_hash import BarsHash
+from fieldcast.workflows.cycles import validated_before
 from fieldcast.workflows.warm_states import state_path
 
 ROWS, LATER = 900, 60
@@ -237,33 +240,88 @@ def test_of_a_sealed_span_no_kept_state_tells(workspace: Workspace, market: Mark
     assert before.cold_because is not None
 
 
+def test_many_are_opened_as_each_is_alone_and_their_bars_are_read_at_once(
+    workspace: Workspace, market: Market, small: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = market.instrument, replace(market.instrument, id="SIM:TWIN")
+    bars = market.bars
+    twin = bars.with_columns(pl.col("open", "high", "low", "close") * 2.0, instrument=pl.lit(two.id))
+    save_instrument(workspace.ledger, two)
+    add(workspace, market, twin[:ROWS])
+    assert [each.cold_because for each in Projector.open_each(workspace, [one.id, two.id], small)] == ["none is kept"] * 2
+    for rows in (bars, twin):
+        add(workspace, market, rows[ROWS : ROWS + 2])
+
+    def refused(*_: object, **__: object) -> None:
+        raise AssertionError("expected the bars of both in one read")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(workspace.store), "read", refused)
+        found = Projector.open_each(workspace, [two.id, one.id, two.id], small)
+    assert [each.instrument for each in found] == [two, one, two]
+    assert [each.cold_because for each in found] == [None] * 3
+    same(found[0], Projector(twin[: ROWS + 2], two, small))
+    same(found[1], Projector(bars[: ROWS + 2], one, small))
+    with pytest.raises(MissingData, match="SIM:NONE"):
+        Projector.open_each(workspace, [one.id, "SIM:NONE"], small)
+    seal_span(workspace, "last", [one.id], first=bars["ts"][ROWS - 20].date(), last=date(2030, 1, 1))
+    sealed, free = Projector.open_each(workspace, [one.id, two.id], small)
+    assert sealed.packet.as_of < bars["ts"][ROWS - 20] < free.packet.as_of
+    assert free.cold_because is None
+
+
+def test_the_hash_of_bars_is_that_of_their_values_however_they_come() -> None:
+    market = simulate(SimulatedMarket(seed=3, kind="planted", n_sessions=60, last=date(2018, 12, 31)))
+    bars = market.bars.with_columns(
+        volume=pl.when(pl.int_range(pl.len()) == 7).then(None).otherwise(pl.col("volume")),
+        reasons=pl.when(pl.int_range(pl.len()) == 7).then(pl.lit("missing_volume")).otherwise(None),
+    )
+    whole = BarsHash(bars).hexdigest()
+    grown = BarsHash(bars[:1])
+    grown.add(bars[1:8])
+    grown.add(bars[8:])
+    assert grown.hexdigest() == BarsHash(pl.concat([bars[:30], bars[30:]], rechunk=False)).hexdigest() == whole
+    for name in ("ts", "available_at"):
+        assert BarsHash(bars.with_columns(pl.col(name) + timedelta(microseconds=1))).hexdigest() != whole, name
+    for name in ("open", "high", "low", "close", "volume"):
+        last = pl.int_range(pl.len()) == 59
+        other = bars.with_columns(pl.when(last).then(pl.col(name) * (1 + 2e-16)).otherwise(pl.col(name)).alias(name))
+        assert BarsHash(other).hexdigest() != whole, name
+    assert BarsHash(bars.with_columns(reasons=None)).hexdigest() != whole
+    assert BarsHash(bars.with_columns(reasons=pl.col("reasons").shift(1))).hexdigest() != whole
+    assert BarsHash(bars.with_columns(instrument=pl.lit("SIM:X"))).hexdigest() != whole
+
+
 def flipped(content: bytes) -> bytes:
     place = len(content) // 2
     return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
 
 
+def sealed_anew(content: bytes) -> bytes:
+    """The file with the sum of what it holds now; its sum stands behind eight bytes."""
+    return content[:8] + hashlib.sha256(content[40:]).digest() + content[40:]
+
+
 def with_objects(content: bytes) -> bytes:
-    """A file that would have to be unpickled."""
-    import io
-
-    buffer = io.BytesIO()
-    np.savez(buffer, sha256=np.array([{"a": 1}], dtype=object))
-    return buffer.getvalue()
+    """A file that would have to be unpickled, under its own sum."""
+    assert content.count(b'["<f8"') > 2
+    return sealed_anew(content.replace(b'["<f8"', b'["|O8"'))
 
 
-def resealed(content: bytes) -> bytes:
-    """A whole file with another state under another sum than its own."""
-    import io
-
-    with np.load(io.BytesIO(content), allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
-    arrays["1.path.sigma"] = arrays["1.path.sigma"] * 1.5
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    return buffer.getvalue()
+def cut_off(content: bytes) -> bytes:
+    """A file whose last arrays are missing, under its own sum."""
+    return sealed_anew(content[: len(content) // 2])
 
 
-@pytest.mark.parametrize("damage", [flipped, with_objects, resealed, lambda content: content[:1000], lambda content: b""])
+def another_state(content: bytes) -> bytes:
+    """A whole file with another state under the sum of the old one."""
+    place = content.index(b'"scored": ') + len(b'"scored": ')
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+@pytest.mark.parametrize(
+    "damage", [flipped, with_objects, cut_off, another_state, lambda content: content[:1000], lambda content: b""]
+)
 def test_a_damaged_file_is_passed_over(damage: Any, workspace: Workspace, market: Market, small: Experiment) -> None:
     path = state_path(workspace, market.instrument.id, small)
     whole = Projector.open(workspace, market.instrument.id, small)
@@ -314,7 +372,7 @@ def test_a_disk_that_takes_no_state_costs_no_packet(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("fieldcast.workflows.projector.keep_state", full)
+    monkeypatch.setattr("fieldcast.workflows.projector_opening.keep_state", full)
     found = Projector.open(workspace, market.instrument.id, small)
     assert "No space left on device" in caplog.text
     same(found, Projector(market.bars[:ROWS], market.instrument, small))
@@ -346,6 +404,27 @@ def test_project_goes_on_from_the_kept_state_also_with_a_vix_series(
         assert packet == opened[-1].packet
     assert [one.cold_because for one in opened] == ["none is kept", None]
     assert packet == validate(workspace, [name], chosen, vix=VIX)[name].packet
+
+
+@pytest.mark.slow
+def test_a_validation_with_another_vix_series_is_no_earlier_one(
+    workspace: Workspace, market: Market, small: Experiment
+) -> None:
+    """It counted, so that packets went on from a state without a word about the series, or about a bar of it told anew."""
+    chosen, series, name = changed(small, features__blocks=["volatility", "vix"]), vix_of(market.bars), market.instrument.id
+    other = "XCBO:VXN"
+    for id in (VIX, other):
+        save_instrument(workspace.ledger, default_instrument(id, "index"))
+        add(workspace, market, series[:ROWS].with_columns(instrument=pl.lit(id)))
+    validate(workspace, [name], chosen, vix=VIX)
+    add(workspace, market, market.bars[ROWS : ROWS + 1])
+    add(workspace, market, series[ROWS : ROWS + 1])
+    assert validated_before(workspace, name, chosen, vix=VIX)
+    assert not validated_before(workspace, name, chosen, vix=other)
+    assert not validated_before(workspace, name, chosen)
+    told_anew = series[ROWS - 30 : ROWS - 29].with_columns(pl.col("close") * 1.01, pl.col("high") * 1.02)
+    add(workspace, market, told_anew)
+    assert not validated_before(workspace, name, chosen, vix=VIX)
 
 
 @pytest.mark.slow

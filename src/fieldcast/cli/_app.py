@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -57,8 +59,10 @@ Vix = Annotated[str | None, typer.Option("--vix", help="Id of the VIX series to 
 
 def main() -> None:
     """Run the command line; a deliberate error is one line on standard error and its exit code."""
+    atexit.unregister(gc.freeze)
+    atexit.register(gc.freeze)  # nobody looks for cycles in a process that ends; files and databases are closed by then
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name="fieldcast")
     except FieldcastError as error:
         print(f"fieldcast: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -158,6 +162,10 @@ def project(
     instrument: Annotated[str, typer.Argument(help="Instrument id.")],
     as_of: AsOf = None,
     minutes: Annotated[bool, typer.Option("--minutes", help="From stored minute bars: 1m, 5m, 15m and 1h.")] = False,
+    cones: Annotated[
+        Literal["conformal", "experts"] | None,
+        typer.Option("--cones", help="Of minutes: conformal (default), or experts where a market never closes."),
+    ] = None,
     experiment: ExperimentFile = None,
     vix: Vix = None,
     home: Home = None,
@@ -175,6 +183,7 @@ def project(
             as_of=moment(as_of),
             vix=vix,
             minutes=minutes,
+            cones=cones,
             progress=progress,
         )
     show(packet, json)

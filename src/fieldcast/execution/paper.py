@@ -1,4 +1,4 @@
-"""The paper broker: the simulated venue behind the broker protocol.
+"""The paper broker: the simulated venue behind the broker protocol, with the kernels and costs of a backtest.
 
 Its books are its own file, so a crash of ours loses nothing of its, and an order that it has taken it has taken,
 whatever our ledger knows. At each question it first lets its market catch up: every working order whose session's bar
@@ -19,11 +19,12 @@ from typing import Final
 
 import polars as pl
 
+from fieldcast.execution._paper_books import PaperBooks
 from fieldcast.execution._paper_store import PaperStore
 from fieldcast.execution.broker import Capabilities, MarketData
 from fieldcast.ground import Clock, InvalidInput, MissingData, Reason, utc
 from fieldcast.market import Instrument, has_reason, sessions
-from fieldcast.simulation import OpeningPrint, Venue
+from fieldcast.simulation import OpeningPrint
 from fieldcast.trading import (
     Account,
     CostModel,
@@ -35,7 +36,6 @@ from fieldcast.trading import (
     Position,
     cash_effect,
     exact_sum,
-    price_from_bar,
 )
 
 
@@ -82,7 +82,7 @@ class PaperBroker:
         self._caught_up_at: datetime | None = None
         self._store = PaperStore(path)
         try:
-            currency = Venue(cash=cash, costs=self._costs, instruments=instruments).currency
+            currency = PaperBooks(cash=cash, costs=self._costs, instruments=instruments).currency
             self._store.open_account(account, portfolio, currency, cash)
             self._load()
         except BaseException:
@@ -96,9 +96,7 @@ class PaperBroker:
     def __enter__(self) -> PaperBroker:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
     # -- the protocol ----------------------------------------------------------------------------------------------
@@ -112,14 +110,14 @@ class PaperBroker:
         MissingData : the instrument is not listed
         """
         now = self._catch_up()
-        state = self._venue.submit(order, now)
+        state = self._books.submit(order, now)
         self._save([state], (), now, f"submit:{order.client_id}")
         return self._as_of(state, now)
 
     def cancel(self, client_id: str) -> OrderState | NotFound:
         """Take an order back; one that is final stays as it is."""
         now = self._catch_up()
-        state = self._venue.cancel(client_id, now)
+        state = self._books.cancel(client_id, now)
         if isinstance(state, OrderState):
             self._save([state], (), now, f"cancel:{client_id}")
         return state
@@ -127,7 +125,7 @@ class PaperBroker:
     def order(self, client_id: str) -> OrderState | NotFound:
         """What is known of an order, or the definite answer that it was never taken."""
         now = self._catch_up()
-        state = self._venue.order(client_id)
+        state = self._books.order(client_id)
         if isinstance(state, NotFound) or state.submitted_at > now:
             return NotFound(client_id)
         return self._as_of(state, now)
@@ -135,7 +133,7 @@ class PaperBroker:
     def open_orders(self) -> tuple[OrderState, ...]:
         """Orders that wait for their open, in order of arrival."""
         now = self._catch_up()
-        shown = (self._as_of(state, now) for state in self._venue.states() if state.submitted_at <= now)
+        shown = (self._as_of(state, now) for state in self._books.states() if state.submitted_at <= now)
         return tuple(state for state in shown if not state.status.is_final)
 
     def positions(self) -> tuple[Position, ...]:
@@ -149,16 +147,14 @@ class PaperBroker:
         """Fills at `since` or later, in the order in which they happened."""
         now = self._catch_up()
         return tuple(
-            fill
-            for fill in self._venue.fills()
-            if self._known_at[fill.id] <= now and (since is None or fill.ts >= utc(since))
+            fill for fill in self._books.fills() if self._known_at[fill.id] <= now and (since is None or fill.ts >= utc(since))
         )
 
     def account(self) -> Account:
         """Cash, after every fill that is known."""
-        multipliers = {id: instrument.multiplier for id, instrument in self._venue.instruments.items()}
+        multipliers = {id: instrument.multiplier for id, instrument in self._books.instruments.items()}
         moved = (cash_effect(fill, multipliers[fill.instrument]) for fill in self.fills())
-        return Account(*self._names, self._venue.currency, exact_sum(self._paid_in, *moved))
+        return Account(*self._names, self._books.currency, exact_sum(self._paid_in, *moved))
 
     # -- its market ------------------------------------------------------------------------------------------------
 
@@ -179,26 +175,26 @@ class PaperBroker:
         now = utc(self._clock.now())
         if now == self._caught_up_at:
             return now
-        due = sorted({(state.order.valid_for_session, state.order.instrument) for state in self._venue.open_orders()})
+        due = sorted({(state.order.valid_for_session, state.order.instrument) for state in self._books.open_orders()})
         openings = []
         changed = []
-        booked = len(self._venue.fills())
+        booked = len(self._books.fills())
         for session, instrument in due:
             opening = self._opening(instrument, session, now)
             if isinstance(opening, OpeningPrint):
                 openings.append(opening)
             elif opening is _PASSED:
-                waiting = (state for state in self._venue.open_orders() if _waits_for(state, instrument, session))
-                changed += [self._venue.expire(state.client_id, now, Reason.NO_DATA) for state in waiting]
-        changed += self._venue.match(openings, now)
+                waiting = (state for state in self._books.open_orders() if _waits_for(state, instrument, session))
+                changed += [self._books.expire(state.client_id, now, Reason.NO_DATA) for state in waiting]
+        changed += self._books.match(openings, now)
         if changed:
-            self._save(changed, self._venue.fills()[booked:], now, f"match:{now.date()}")
+            self._save(changed, self._books.fills()[booked:], now, f"match:{now.date()}")
         self._caught_up_at = now
         return now
 
     def _opening(self, instrument: str, session: date, now: datetime) -> OpeningPrint | _Passed | None:
         """The open of a session as known at `now`; None while there is none yet."""
-        times = sessions(self._venue.instruments[instrument].calendar).filter(pl.col("session") == session)
+        times = sessions(self._books.instruments[instrument].calendar).filter(pl.col("session") == session)
         if times.is_empty():
             raise InvalidInput(f"expected a session of {instrument}, found {session}")
         opened_at, closed_as_of = times["open"][0], times["as_of"][0]
@@ -211,7 +207,7 @@ class PaperBroker:
         later = bars.filter(pl.col("ts") > opened_at).sort("ts")
         if later.is_empty():
             return None
-        row = later.select("ts", "open", synthetic=has_reason(Reason.OPEN_SYNTHETIC)).row(0, named=True)
+        row = later.select("ts", "open", "volume", synthetic=has_reason(Reason.OPEN_SYNTHETIC)).row(0, named=True)
         if row["ts"] > closed_as_of:
             return _PASSED
         return OpeningPrint(
@@ -219,8 +215,9 @@ class PaperBroker:
             session=session,
             opened_at=opened_at,
             bar_ts=row["ts"],
-            price=None if row["open"] is None else price_from_bar(row["open"]),
+            price=row["open"],
             trusted=not row["synthetic"],
+            volume=row["volume"],
         )
 
     # -- its books -------------------------------------------------------------------------------------------------
@@ -228,7 +225,7 @@ class PaperBroker:
     def _load(self) -> None:
         booked = self._store.fills()
         self._known_at = {fill.id: known_at for fill, known_at in booked}
-        self._venue = Venue.restore(
+        self._books = PaperBooks.restore(
             cash=self._paid_in,
             costs=self._costs,
             instruments=self._instruments,

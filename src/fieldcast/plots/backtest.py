@@ -53,7 +53,7 @@ def equity_chart(
         simulated=simulated,
         xaxis=axis("", anchor="y2", showgrid=False, nticks=6),
         yaxis=axis(f"equity, {currency}", domain=[0.34, 1.0], tickformat="~s", nticks=6),
-        yaxis2=axis("drawdown", domain=[0.0, 0.26], tickformat=".0%", nticks=4),
+        yaxis2=axis("drawdown", domain=[0.0, 0.26], tickformat=".2~%", nticks=4),
         height=460,
         legend=benchmark is not None,
     )

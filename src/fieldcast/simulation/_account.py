@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from fieldcast.ground import ConfigError, IntegrityError, InvalidInput, MissingData
 from fieldcast.simulation import _kernels_fill as f
 from fieldcast.simulation import _state as s
+from fieldcast.simulation._charges import EIGHT, cost_table, e8_up, fee_row
 from fieldcast.simulation._kernels_matching import Bars
+from fieldcast.simulation._kernels_option_margin import OPTION_COLUMNS
 from fieldcast.simulation._kernels_run import NEEDS_ROOM, advance
 from fieldcast.simulation.event_table import EventKind, EventTable
 from fieldcast.simulation.market import Market
@@ -21,8 +23,6 @@ from fieldcast.simulation.result import SimulationResult
 from fieldcast.simulation.settings import FillConvention, Intrabar, Shortfall, UntrustedOpen, VenueSettings
 from fieldcast.simulation.units import Units
 
-FEE_STEP = Decimal("0.01")
-EIGHT = 8
 FIRST_ROWS = 256
 
 
@@ -78,7 +78,8 @@ class Run:
             fx=fx,
             rules=_rules(settings, units, market),
             scale=np.column_stack((units.price_scale, [1.0 / float(lot) for lot in units.lot])),
-            costs=_costs(market, settings),
+            costs=cost_table(market, settings),
+            options=_options(market, settings, units),
             **_in_one_piece(
                 orders=(rows + 2 * count, s.ORDER_COLUMNS),
                 working=(rows + 2 * count,),
@@ -127,6 +128,7 @@ class Run:
         ------
         IntegrityError : a fill from another bar than the one played, an event that does not balance or is not known
         InvalidInput : an amount does not fit in 63 bits
+        MissingData : an option that is held expires, and its underlying has no price of that session
         """
         error, at = int(self.state.counters[s.C_ERROR]), int(self.state.counters[s.C_ERROR_AT])
         if error == s.NO_ERROR:
@@ -138,6 +140,12 @@ class Run:
         if error == s.LOOK_AHEAD:
             raise IntegrityError(
                 f"expected each fill to stem from the bar that is played, found order {at} filled from another {where}"
+            )
+        if error == s.NO_SETTLEMENT:
+            name, under = (self.market.instruments[self.state.events[at, k]].id for k in (s.EV_INSTRUMENT, s.EV_OTHER))
+            raise MissingData(
+                f"expected a price of {under} of the session in which {name} expires, which the run holds, found none {where}; "
+                "import that session's bars, state the settlement value, or close the position before"
             )
         raise IntegrityError(f"expected events that are known and balance, found event {at} {where}")
 
@@ -263,10 +271,19 @@ def _finer(market: Market, settings: VenueSettings) -> tuple[NDArray[np.int64], 
     return np.concatenate((first, ends[-1:])).astype(np.int64), finer
 
 
+def _options(market: Market, settings: VenueSettings, units: Units) -> NDArray[np.int64]:
+    if not settings.options:
+        return np.empty((0, OPTION_COLUMNS), dtype=np.int64)
+    from fieldcast.simulation._option_table import option_rows  # most runs have no options
+
+    return option_rows(market, settings, units)
+
+
 def _instruments(market: Market, settings: VenueSettings, units: Units) -> NDArray[np.int64]:
     rows = np.zeros((len(market.instruments), s.INSTRUMENT_COLUMNS), dtype=np.int64)
     rows[:, s.I_CURRENCY], rows[:, s.I_TICK], rows[:, s.I_FACTOR] = units.currency, units.tick, units.factor
     rows[:, s.I_MOST_LOTS], rows[:, s.I_PRICE_SCALE] = units.most_lots, 10**units.price_decimals
+    options = {term.instrument for term in settings.options}
     for n, instrument in enumerate(market.instruments):
         margin = settings.margin_of(instrument.id)
         rows[n, s.I_STYLE] = s.MARGINED if settings.is_margined(instrument) else s.PAID
@@ -274,44 +291,10 @@ def _instruments(market: Market, settings: VenueSettings, units: Units) -> NDArr
         for column, each in ((s.I_INITIAL_LOT, margin.initial_per_unit), (s.I_MAINTENANCE_LOT, margin.maintenance_per_unit)):
             money = (each * instrument.lot).scaleb(units.cash_decimals)
             rows[n, column] = int(money.to_integral_value(rounding=ROUND_CEILING))
-        rows[n, s.I_FEES :] = fee_row(settings, units, n)
+        if instrument.id in options:  # its margin is that of its group
+            rows[n, s.I_INITIAL : s.I_MAINTENANCE + 1] = rows[n, s.I_INITIAL_LOT : s.I_MAINTENANCE_LOT + 1] = 0
+        rows[n, s.I_FEES :] = fee_row(settings, units, n, settings.option_fees if instrument.id in options else None)
     return rows
-
-
-def e8_up(share: Decimal) -> int:
-    """A share in e8, up."""
-    return int(share.scaleb(EIGHT).to_integral_value(rounding=ROUND_CEILING))
-
-
-def fee_row(settings: VenueSettings, units: Units, n: int) -> NDArray[np.int64]:
-    """The fees of instrument n as `_kernels_fill.fees` takes them; figures finer than their unit are rounded up."""
-    costs, lot = settings.costs, units.lot[n]
-
-    def minor(value: Decimal) -> int:
-        return int(value.scaleb(units.cash_decimals).to_integral_value(rounding=ROUND_CEILING))
-
-    def rate(per_unit: Decimal) -> int:
-        return int((per_unit * lot).scaleb(units.cash_decimals + EIGHT).to_integral_value(rounding=ROUND_CEILING))
-
-    row = np.zeros(f.FEE_COLUMNS, dtype=np.int64)
-    row[f.FEE_CAP] = row[f.FEE_ACTIVITY_MOST] = -1
-    fees, step = costs.fees, FEE_STEP
-    if fees is None:
-        row[f.FEE_SHARE] = row[f.FEE_MAKER_SHARE] = e8_up(costs.commission_bps.scaleb(-4))
-        row[f.FEE_MINIMUM] = minor(costs.minimum_commission)
-    else:
-        step = fees.step
-        row[f.FEE_SHARE] = e8_up(fees.value_bps.scaleb(-4))
-        row[f.FEE_MAKER_SHARE] = row[f.FEE_SHARE] if fees.maker_bps is None else e8_up(fees.maker_bps.scaleb(-4))
-        row[f.FEE_RATE], row[f.FEE_MINIMUM] = rate(fees.per_unit), minor(fees.minimum)
-        row[f.FEE_SECTION_31], row[f.FEE_ACTIVITY_RATE] = e8_up(fees.section_31), rate(fees.activity_per_unit)
-        row[f.FEE_PASSED_RATE], row[f.FEE_PASSED_SHARE] = rate(fees.passed_per_unit), e8_up(fees.passed_of_commission)
-        if fees.maximum_share is not None:
-            row[f.FEE_CAP] = e8_up(fees.maximum_share)
-        if fees.activity_maximum is not None:
-            row[f.FEE_ACTIVITY_MOST] = minor(fees.activity_maximum)
-    row[f.FEE_STEP] = 1 if settings.exact_fees else max(1, minor(step))
-    return row
 
 
 def _rules(settings: VenueSettings, units: Units, market: Market) -> NDArray[np.int64]:
@@ -329,18 +312,6 @@ def _rules(settings: VenueSettings, units: Units, market: Market) -> NDArray[np.
     rules[s.R_BORROWS_CASH] = settings.margin.initial < 1 or any(settings.margin_of(id).initial < 1 for id in paid)
     rules[s.R_VOLUME_SHARE] = 0 if settings.volume_share is None else int(settings.volume_share.scaleb(EIGHT))
     return rules
-
-
-def _costs(market: Market, settings: VenueSettings) -> NDArray[np.float64]:
-    """(3, N, W) half spread, slippage and impact in bps; W = 1 where they are constants, else T, at each bar's open."""
-    costs = settings.costs
-    count = len(market.instruments)
-    if costs.measured is None:
-        parts = (float(costs.half_spread_bps), float(costs.slippage_bps), float(costs.impact_bps))
-        return np.array([[[part]] * count for part in parts], dtype=np.float64)
-    schedule = costs.schedule(market.instruments, market.open_ts, latency_ms=settings.latency_us / 1000)
-    impact = np.broadcast_to(np.asarray(schedule.impact_bps, dtype=np.float64).reshape(count, -1), schedule.half_spread_bps.shape)
-    return np.ascontiguousarray(np.stack((schedule.half_spread_bps, schedule.slippage_bps, impact)))
 
 
 def _frozen(table: NDArray[np.int64]) -> NDArray[np.int64]:

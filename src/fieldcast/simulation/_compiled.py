@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from numba import njit, types
+from fieldcast.ground.compiler import njit, types
 
 
 def kernel(function: Callable[..., Any]) -> Any:
     """A function of numbers, arrays and `Tables`, compiled once for their types."""
-    dispatcher: Any = njit(cache=True, error_model="numpy", _nrt=False)(function)  # type: ignore[call-overload]
+    dispatcher: Any = njit(cache=True, error_model="numpy", _nrt=False)(function)
     template = dispatcher.get_call_template
     plain: Any = types.unliteral
 

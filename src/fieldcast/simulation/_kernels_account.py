@@ -10,7 +10,9 @@ An order that makes a position larger (or turns it) needs, after its fill and wi
     and cash >= 0 in its currency where none may be borrowed
 
 With shares of 100 % that is the cash account: a purchase has to be paid for, and a short position covered by as much equity.
-One that makes it smaller always passes.
+One that makes it smaller always passes, unless it takes the cover from a short option. Options whose terms the venue knows need
+the margin of their group (`_kernels_option_margin`); an account that may not sell short may sell covered calls and puts that cash
+secures.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import math
 from fieldcast.simulation import _state as s
 from fieldcast.simulation._compiled import kernel
 from fieldcast.simulation._kernels_fill import FEE_COLUMNS, fees, fill_price, fits, most_lots, part_of, shift_e8
+from fieldcast.simulation._kernels_option_margin import OP_MARGIN, OP_RIGHT
 from fieldcast.trading.costs._kernels import total_shift_bps
 
 PATTERN_SESSIONS = 5
@@ -112,6 +115,14 @@ def spare_at(state, n, side, lots, print_units, price, fee):  # type: ignore[no-
     row, new = state.instrument[n], s.to_base(state, notional, currency)
     needed = totals[s.S_INITIAL] - position[s.P_INITIAL]
     needed += s.margin_needed(state, n, new, after, row[s.I_INITIAL], row[s.I_INITIAL_LOT])
+    group = s.group_of(state, n)
+    if group >= 0:
+        if n != group and state.position[group, s.P_MARK] == 0:
+            return s.W_PRICE, 0
+        _, margin, naked_calls = s.asked_with(state, group, n, after, print_units)
+        if naked_calls > 0 and state.rules[s.R_SHORTS] == 0:
+            return s.W_NO_SHORTS, 0
+        needed += margin - state.options[group, OP_MARGIN]
     worth = totals[s.S_VALUE] - s.to_base(state, position[s.P_VALUE], currency) + s.to_base(state, value, currency)
     own = s.cash_in_base(state) - s.to_base(state, state.cash[currency], currency)
     own += s.to_base(state, state.cash[currency] + cash, currency)
@@ -148,7 +159,7 @@ def only_falls(state, n, t, side, lots, print_units, cap, volume):  # type: igno
     So it is in the base currency for a purchase that closes nothing: value, fee, shift and margin only rise. For a sale
     where moreover its price is the same for all lots (no impact), and the cash pays the fee by itself.
     """
-    if state.instrument[n, s.I_CURRENCY] != 0 or state.position[n, s.P_LOTS] * side < 0:
+    if state.instrument[n, s.I_CURRENCY] != 0 or state.position[n, s.P_LOTS] * side < 0 or s.group_of(state, n) >= 0:
         return False
     if side > 0:
         return True
@@ -195,13 +206,26 @@ def cut_to_account(state, n, t, side, lots, missing, print_units, cap, volume): 
 
 
 @kernel
+def uncovers(state, n, side, lots, print_units):  # type: ignore[no-untyped-def]
+    """True where a fill makes the short options of its group ask for more."""
+    group = s.group_of(state, n)
+    if group < 0:
+        return False
+    held = state.position[n, s.P_LOTS]
+    before, _, _ = s.asked_with(state, group, n, held, print_units)
+    after, _, _ = s.asked_with(state, group, n, held + side * lots, print_units)
+    return after > before
+
+
+@kernel
 def refusal(state, n, side, lots):  # type: ignore[no-untyped-def]
     """Why the rules refuse this fill whatever the account holds; W_NONE where they do not."""
     held = state.position[n, s.P_LOTS]
     after = held + side * lots
     if abs(after) > state.instrument[n, s.I_MOST_LOTS] and abs(after) > abs(held):
         return s.W_TOO_LARGE
-    if after < 0 and side < 0 and state.rules[s.R_SHORTS] == 0:
+    is_option = len(state.options) > 0 and state.options[n, OP_RIGHT] != 0  # what covers it is looked at with its margin
+    if after < 0 and side < 0 and state.rules[s.R_SHORTS] == 0 and not is_option:
         return s.W_NO_SHORTS
     if state.rules[s.R_PDT] != 0 and (abs(after) > abs(held) or after * held < 0):
         third = state.counters[s.C_DAYTRADE_3]

@@ -9,172 +9,29 @@ from __future__ import annotations
 
 from fieldcast.simulation import _state as s
 from fieldcast.simulation._compiled import kernel
-from fieldcast.simulation._kernels_account import move, price_and_fee
-from fieldcast.simulation._kernels_fill import E8, fits, part_of
+from fieldcast.simulation._kernels_derivative_events import assign_early, expire_option, roll, settle_future
+from fieldcast.simulation._kernels_event_money import (
+    E12,
+    NONE,
+    accrued,
+    e8_of,
+    end_orders,
+    leave,
+    pay,
+    record,
+    settle,
+    units_of,
+    value_of,
+)
+from fieldcast.simulation._kernels_fill import E8
 from fieldcast.simulation._kernels_orders import end, filled_lots, sweep_ended
-from fieldcast.simulation._kernels_wide import add, mul, mul_div_floor, mul_div_nearest
+from fieldcast.simulation._kernels_wide import mul, mul_div_floor, mul_div_nearest
 
 (RATE, SETTLE, FUNDING, ASSIGN, EXPIRE_FUTURE, EXPIRE_OPTION, ROLL, BORROW, INTEREST, CONVERT, DIVIDEND, SPLIT, DELIST,
  TERMS) = range(14)  # fmt: skip
-NONE = -(2**63)
-E12 = 10**12
-PENNY = 1_000_000  # OCC exercises what is in the money by at least 0.01
 
 
-# -- amounts ---------------------------------------------------------------------------------------------------------
-
-
-@kernel
-def units_of(state, n, price_e8):  # type: ignore[no-untyped-def]
-    """A price in steps of 1e-8 as price units of instrument n, half to even."""
-    units, ok = mul_div_nearest(price_e8, state.instrument[n, s.I_PRICE_SCALE], E8)
-    if not ok:
-        s.fail(state, s.OVERFLOW, n)
-    return units
-
-
-@kernel
-def e8_of(state, n, units):  # type: ignore[no-untyped-def]
-    """Price units of instrument n in steps of 1e-8, exact."""
-    price, ok = mul(units, E8 // state.instrument[n, s.I_PRICE_SCALE])
-    if not ok:
-        s.fail(state, s.OVERFLOW, n)
-    return price
-
-
-@kernel
-def value_of(state, n, lots, price_e8):  # type: ignore[no-untyped-def]
-    """floor(lots * price * lot * multiplier) in minimal units, of a price or an amount a unit in steps of 1e-8."""
-    worth, ok = mul(lots, state.instrument[n, s.I_FACTOR])
-    value, fine = mul_div_floor(worth, price_e8, E8 // state.instrument[n, s.I_PRICE_SCALE])
-    if not (ok and fine):
-        s.fail(state, s.OVERFLOW, n)
-    return value
-
-
-@kernel
-def accrued(state, n, amount, rate_e12, days, days_a_year):  # type: ignore[no-untyped-def]
-    """floor(amount * rate * days / days a year)."""
-    numerator, ok = mul(rate_e12, days)
-    interest, fine = mul_div_floor(amount, numerator, days_a_year * E12)
-    if not (ok and fine):
-        s.fail(state, s.OVERFLOW, n)
-    return interest
-
-
-@kernel
-def pay(state, event, row, kind, n, currency, amount, counterpart):  # type: ignore[no-untyped-def]
-    """Move an amount into cash (out of it, where negative) against an account."""
-    _, ok = add(state.cash[currency], amount)
-    if not ok:
-        s.fail(state, s.OVERFLOW, currency)
-        return
-    ts = state.events[row, s.EV_TS]
-    s.post(state, event, ts, kind, s.A_CASH, n, currency, amount)
-    s.post(state, event, ts, kind, counterpart, n, currency, -amount)
-
-
-# -- positions that change without an order ----------------------------------------------------------------------------
-
-
-@kernel
-def record(state, row, t, n, side, lots, price, reference, fee, spread, slippage, impact, realised, event, convention):  # type: ignore[no-untyped-def]
-    """A row of the fill table for an event, order -1."""
-    at = state.counters[s.N_FILLS]
-    fill = state.fills[at]
-    fill[s.F_ORDER] = -1
-    fill[s.F_INSTRUMENT] = n
-    fill[s.F_TS] = state.events[row, s.EV_TS]
-    fill[s.F_SOURCE] = state.events[row, s.EV_TS]
-    fill[s.F_BAR] = t
-    fill[s.F_SIDE] = side
-    fill[s.F_LOTS] = lots
-    fill[s.F_PRICE] = price
-    fill[s.F_REFERENCE] = reference
-    fill[s.F_FEE] = fee
-    fill[s.F_SPREAD] = spread
-    fill[s.F_SLIPPAGE] = slippage
-    fill[s.F_IMPACT] = impact
-    fill[s.F_REALISED] = realised
-    fill[s.F_CONVENTION] = convention
-    fill[s.F_EVENT] = event
-    state.counters[s.N_FILLS] = at + 1
-
-
-@kernel
-def end_orders(state, n, ts, status, reason):  # type: ignore[no-untyped-def]
-    """End every working order of an instrument."""
-    for at in range(state.counters[s.N_WORKING]):
-        order = state.working[at]
-        if state.orders[order, s.O_INSTRUMENT] == n and state.orders[order, s.O_STATUS] <= s.WAITING:
-            end(state, order, status, reason, ts)
-    sweep_ended(state)
-
-
-@kernel
-def leave(state, event, row, t, kind, n, proceeds, price):  # type: ignore[no-untyped-def]
-    """The whole position goes for `proceeds` (of a position paid in full; below zero where it costs to be rid of it)."""
-    position, currency = state.position[n], state.instrument[n, s.I_CURRENCY]
-    lots, basis = position[s.P_LOTS], position[s.P_BASIS]
-    ts = state.events[row, s.EV_TS]
-    realised, ok = add(proceeds, -basis)
-    _, fine = add(state.cash[currency], proceeds)
-    if not (ok and fine):
-        s.fail(state, s.OVERFLOW, n)
-        return
-    s.post(state, event, ts, kind, s.A_CASH, n, currency, proceeds)
-    s.post(state, event, ts, kind, s.A_POSITION, n, currency, -basis)
-    s.post(state, event, ts, kind, s.A_REALISED, n, currency, -realised)
-    position[s.P_LOTS] = 0
-    position[s.P_BASIS] = 0
-    position[s.P_REALISED] += realised
-    record(state, row, t, n, -1 if lots > 0 else 1, abs(lots), price, price, 0, 0, 0, 0, realised, event, s.AT_EVENT)
-
-
-@kernel
-def settle(state, event, row, kind, n, price):  # type: ignore[no-untyped-def]
-    """Pay a margined position its change in value since it was last settled, at a price in price units; the amount."""
-    position = state.position[n]
-    if not fits(position[s.P_LOTS], price, state.instrument[n, s.I_FACTOR]):
-        s.fail(state, s.OVERFLOW, n)
-        return 0
-    value = position[s.P_LOTS] * price * state.instrument[n, s.I_FACTOR]
-    variation = value - position[s.P_BASIS]
-    pay(state, event, row, kind, n, state.instrument[n, s.I_CURRENCY], variation, s.A_SETTLEMENT)
-    position[s.P_BASIS] = value
-    position[s.P_REALISED] += variation
-    return variation
-
-
-# -- one kind each -----------------------------------------------------------------------------------------------------
-
-
-@kernel
-def price_or_mark(state, n, price_e8):  # type: ignore[no-untyped-def]
-    """The stated price in price units of the instrument, or its last one."""
-    return state.position[n, s.P_MARK] if price_e8 == NONE else units_of(state, n, price_e8)
-
-
-@kernel
-def settle_future(state, row, t, n):  # type: ignore[no-untyped-def]
-    """SETTLE and EXPIRE_FUTURE."""
-    expires = state.events[row, s.EV_KIND] == EXPIRE_FUTURE
-    if state.instrument[n, s.I_STYLE] != s.MARGINED:
-        s.fail(state, s.UNKNOWN_EVENT, row)
-        return
-    position = state.position[n]
-    lots = position[s.P_LOTS]
-    if lots != 0:
-        event = s.next_event(state)
-        price = price_or_mark(state, n, state.events[row, s.EV_A])
-        variation = settle(state, event, row, s.K_EXPIRY if expires else s.K_SETTLEMENT, n, price)
-        if expires:
-            position[s.P_LOTS] = 0
-            position[s.P_BASIS] = 0
-            record(state, row, t, n, -1 if lots > 0 else 1, abs(lots), price, price, 0, 0, 0, 0, variation, event, s.AT_EVENT)
-        s.remark(state, n)
-    if expires:
-        end_orders(state, n, state.events[row, s.EV_TS], s.EXPIRED, s.W_EXPIRED)
+# -- one kind each; those of futures and options stand in `_kernels_derivative_events` -----------------------------------
 
 
 @kernel
@@ -393,100 +250,6 @@ def delist(state, row, t, n):  # type: ignore[no-untyped-def]
             record(state, row, t, n, -1 if lots > 0 else 1, abs(lots), units, units, 0, 0, 0, 0, variation, event, s.AT_EVENT)
         s.remark(state, n)
     end_orders(state, n, state.events[row, s.EV_TS], s.CANCELLED, s.W_NOT_TRADABLE)
-
-
-@kernel
-def deliver(state, event, row, t, kind, n, under, strike, right, spot):  # type: ignore[no-untyped-def]
-    """The option goes, and the underlying comes or goes at the strike; the option leaves at its value against `spot` (e8)."""
-    lots = state.position[n, s.P_LOTS]
-    change, ok = mul(right * lots, state.events[row, s.EV_E])
-    units = units_of(state, under, spot)
-    if not ok or not fits(change, units, state.instrument[under, s.I_FACTOR]):
-        s.fail(state, s.OVERFLOW, under)
-        return
-    side = 1 if change > 0 else -1
-    currency, ts = state.instrument[under, s.I_CURRENCY], state.events[row, s.EV_TS]
-    paid = value_of(state, under, -change, strike)      # what the strike moves
-    realised, cash, basis = move(state, under, side, abs(change), units, 0)
-    s.post(state, event, ts, kind, s.A_CASH, under, currency, cash)
-    s.post(state, event, ts, kind, s.A_POSITION, under, currency, basis)
-    s.post(state, event, ts, kind, s.A_REALISED, under, currency, -realised)
-    record(state, row, t, under, side, abs(change), units, units, 0, 0, 0, 0, realised, event, s.AT_EVENT)
-    value = change * units * state.instrument[under, s.I_FACTOR]
-    intrinsic = units_of(state, n, max(right * (spot - strike), 0))
-    leave(state, event, row, t, kind, n, paid + value, intrinsic)
-    s.remark(state, under)
-
-
-@kernel
-def expire_option(state, row, t, n, under):  # type: ignore[no-untyped-def]
-    """EXPIRE_OPTION: cash, or the underlying where it is in the money by a hundredth."""
-    lots, ts = state.position[n, s.P_LOTS], state.events[row, s.EV_TS]
-    stated = state.events[row, s.EV_A]
-    spot = e8_of(state, under, state.position[under, s.P_MARK]) if stated == NONE else stated
-    strike, right = state.events[row, s.EV_B], state.events[row, s.EV_C]
-    gain = max(right * (spot - strike), 0)
-    if lots != 0:
-        event = s.next_event(state)
-        if state.events[row, s.EV_D] == 1 and gain >= PENNY:
-            deliver(state, event, row, t, s.K_EXERCISE if lots > 0 else s.K_ASSIGNMENT, n, under, strike, right, spot)
-        else:
-            due = 0 if state.events[row, s.EV_D] == 1 else gain
-            leave(state, event, row, t, s.K_EXPIRY, n, value_of(state, n, lots, due), units_of(state, n, due))
-        s.remark(state, n)
-    end_orders(state, n, ts, s.EXPIRED, s.W_EXPIRED)
-
-
-@kernel
-def assign_early(state, row, t, n, under):  # type: ignore[no-untyped-def]
-    """ASSIGN: a short call whose holder gains more by the dividend than by what is left of its time value."""
-    if state.position[n, s.P_LOTS] >= 0:
-        return
-    strike, right = state.events[row, s.EV_B], state.events[row, s.EV_C]
-    spot = e8_of(state, under, state.position[under, s.P_MARK])
-    inside = right * (spot - strike)
-    if inside < PENNY or state.events[row, s.EV_A] <= e8_of(state, n, state.position[n, s.P_MARK]) - inside:
-        return
-    deliver(state, s.next_event(state), row, t, s.K_ASSIGNMENT, n, under, strike, right, spot)
-    s.remark(state, n)
-
-
-@kernel
-def roll(state, row, t, old, new):  # type: ignore[no-untyped-def]
-    """ROLL: both legs at their closes with their own costs; orders of the old contract end."""
-    lots, ts = state.position[old, s.P_LOTS], state.events[row, s.EV_TS]
-    if lots != 0:
-        event = s.next_event(state)
-        side = -1 if lots > 0 else 1
-        leg(state, event, row, t, old, side, abs(lots), state.events[row, s.EV_A], state.events[row, s.EV_C])
-        leg(state, event, row, t, new, -side, abs(lots), state.events[row, s.EV_B], state.events[row, s.EV_D])
-    end_orders(state, old, ts, s.CANCELLED, s.W_ROLLED)
-
-
-@kernel
-def leg(state, event, row, t, n, side, lots, close, volume):  # type: ignore[no-untyped-def]
-    """One leg of a roll."""
-    print_units = units_of(state, n, close)
-    known = float(volume) if volume >= 0 else float("nan")
-    price, fee, shift, half, impact = price_and_fee(state, n, t, side, lots, print_units, 0, known)
-    if price <= 0:
-        s.fail(state, s.OVERFLOW, n)
-        return
-    realised, cash, basis = move(state, n, side, lots, price, fee)
-    currency, ts = state.instrument[n, s.I_CURRENCY], state.events[row, s.EV_TS]
-    s.post(state, event, ts, s.K_ROLL, s.A_CASH, n, currency, cash - fee)
-    s.post(state, event, ts, s.K_ROLL, s.A_POSITION, n, currency, basis)
-    s.post(state, event, ts, s.K_ROLL, s.A_REALISED, n, currency, -realised)
-    s.post(state, event, ts, s.K_ROLL, s.A_FEES, n, currency, fee)
-    distance = (price - print_units) * side * lots * state.instrument[n, s.I_FACTOR]
-    spread = part_of(distance, half, shift) if shift > 0 and half > 0 else 0
-    pressure = part_of(distance, impact, shift) if shift > 0 and impact > 0 else 0
-    record(
-        state, row, t, n, side, lots, price, print_units, fee, spread, distance - spread - pressure, pressure, realised, event,
-        s.AT_CLOSE,
-    )
-    state.position[n, s.P_MARK] = print_units
-    s.remark(state, n)
 
 
 # -- the one entrance --------------------------------------------------------------------------------------------------

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, types
-from numba.extending import intrinsic
 
-BLOCK = 1024
+from fieldcast.ground.compiler import intrinsic, njit, types
+
+BLOCK = 1024      # prices of one row
+LARGEST = 2**63 - 1
+PART = 512        # bars: four rows of prices stay in the nearest cache
 
 
 @njit(cache=True, error_model="numpy")
-def is_plain(opened, high, low, close, volume):  # type: ignore[no-untyped-def]
-    """True where every bar of a row has four prices that can be, and no volume below zero; without a branch in the loop."""
+def possible(opened, high, low, close):  # type: ignore[no-untyped-def]
+    """True where every bar has four prices that can be; without a branch in the loop."""
     odd = False
     for t in range(len(close)):
         odd |= not low[t] > 0.0
@@ -22,8 +24,22 @@ def is_plain(opened, high, low, close, volume):  # type: ignore[no-untyped-def]
         odd |= not high[t] >= close[t]
         odd |= not low[t] <= opened[t]
         odd |= not low[t] <= close[t]
+    return not odd
+
+
+@njit(cache=True, error_model="numpy")
+def none_below_zero(volume):  # type: ignore[no-untyped-def]
+    """True where no volume is below zero; NaN is none."""
+    odd = False
+    for t in range(len(volume)):
         odd |= volume[t] < 0.0
     return not odd
+
+
+@njit(cache=True, error_model="numpy")
+def is_plain(opened, high, low, close, volume):  # type: ignore[no-untyped-def]
+    """True where every bar of a row has four prices that can be, and no volume below zero."""
+    return possible(opened, high, low, close) and none_below_zero(volume)
 
 
 @njit(cache=True)
@@ -98,13 +114,64 @@ def decimals_needed(prices, start, scales):  # type: ignore[no-untyped-def]
     return place
 
 
+@njit(cache=True, error_model="numpy")
+def all_carried(opened, high, low, close, scale):  # type: ignore[no-untyped-def]
+    """`carries` of the four rows of a part at once."""
+    lost, inverse = False, 1.0 / scale
+    for t in range(len(close)):
+        lost |= divided(np.rint(opened[t] * scale), scale, inverse) != opened[t]
+        lost |= divided(np.rint(high[t] * scale), scale, inverse) != high[t]
+        lost |= divided(np.rint(low[t] * scale), scale, inverse) != low[t]
+        lost |= divided(np.rint(close[t] * scale), scale, inverse) != close[t]
+    return not lost
+
+
+@njit(cache=True, error_model="numpy")
+def highest(prices):  # type: ignore[no-untyped-def]
+    """The largest of prices above zero: their bits are in the same order, and the compiler has no quick maximum of floats."""
+    bits = prices.view(np.int64)
+    most = bits[0]
+    for t in range(len(bits)):
+        most = max(most, bits[t])
+    return most
+
+
+@njit(cache=True, error_model="numpy")
+def survey(opened, high, low, close, volume, scales, plain, places, tops):  # type: ignore[no-untyped-def]
+    """What a run must know of each row's prices, in one pass over memory.
+
+    opened, high, low, close (N, T) in one piece, T > 0; volume (N, T), or (N, 0) where none is known
+    plain (N,) bool : see `is_plain`; places (N,) int64, tops (N,) float64 : decimals and highest price of the plain rows
+    """
+    rows, bars = close.shape
+    for n in range(rows):
+        fine, place, top = True, 0, np.int64(0)
+        for begin in range(0, bars, PART):
+            o, h = opened[n, begin : begin + PART], high[n, begin : begin + PART]
+            l, c = low[n, begin : begin + PART], close[n, begin : begin + PART]  # noqa: E741
+            if not (possible(o, h, l, c) and none_below_zero(volume[n, begin : begin + PART])):
+                fine = False
+                break
+            top = max(top, highest(h))
+            if place < 8 and not all_carried(o, h, l, c, scales[place]):
+                for part in (c, o, h, l):
+                    place = decimals_needed(part, place, scales)
+        plain[n], places[n], tops[n] = fine, place, np.int64(top).view(np.float64)
+
+
 @njit(cache=True)
 def out_of_order(ts, open_ts, session):  # type: ignore[no-untyped-def]
-    """True where a stamp is out of place: ts ascends, ts[t-1] <= open_ts[t] <= ts[t], sessions never go back."""
-    bad = open_ts[0] > ts[0]
-    for t in range(1, len(ts)):
-        bad |= open_ts[t] > ts[t]
-        bad |= ts[t] <= ts[t - 1]
-        bad |= open_ts[t] < ts[t - 1]
+    """Whether a stamp is out of place, and the shortest step between ends (the largest number for a single bar).
+
+    In place: ts ascends, ts[t-1] <= open_ts[t] <= ts[t], sessions never go back; session (0,): not looked at.
+    """
+    bad, shortest = open_ts[0] > ts[0], np.int64(LARGEST)
+    here, before, opened = ts[1:], ts[: len(ts) - 1], open_ts[1:]
+    for t in range(len(here)):
+        bad |= opened[t] > here[t]
+        bad |= opened[t] < before[t]
+        bad |= here[t] <= before[t]
+        shortest = min(shortest, here[t] - before[t])
+    for t in range(1, len(session)):
         bad |= session[t] < session[t - 1]
-    return bad
+    return bad, shortest

@@ -5,6 +5,9 @@
     in the bar      stops and limits, under the run's intrabar policy
     at the close    market-on-close in the last bar of a session; orders for the day end
 
+An option whose terms the venue knows has bars that are one quote each, known at the bar's end (`VenueSettings.options`). It has
+no open: what would act there acts at the end of the bar, after everything that the bar does to other instruments.
+
 Policies. `worst`: all stops first, then limits; what begins to work inside the bar (a child, a triggered stop-limit)
 may lose in it, never
 win: its stop is held against the whole bar, its limit waits for the next one. `ohlc`: the path open, high, low,
@@ -25,6 +28,7 @@ from fieldcast.simulation import _state as s
 from fieldcast.simulation._compiled import kernel
 from fieldcast.simulation._compiled_tables import Table, Tables
 from fieldcast.simulation._kernels_fill import OHLC, high_first, limit_print, price_units, stop_print
+from fieldcast.simulation._kernels_option_margin import OP_RIGHT
 from fieldcast.simulation._kernels_orders import end, fill, refuse, trail
 
 SEGMENT = 1 << 20  # segments of bar t are numbered from t * SEGMENT (its open) on
@@ -130,6 +134,12 @@ def is_limit(row):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def is_quoted(state, n):  # type: ignore[no-untyped-def]
+    """True of an option whose bars are quotes."""
+    return len(state.options) > 0 and state.options[n, OP_RIGHT] != 0
+
+
+@kernel
 def at_open(state, bars, t):  # type: ignore[no-untyped-def]
     """Everything that the open of bar t does, in order of arrival."""
     moment, ended, segment = bars.open_ts[t], bars.ts[t], t * SEGMENT
@@ -141,7 +151,7 @@ def at_open(state, bars, t):  # type: ignore[no-untyped-def]
         n, kind, side = row[s.O_INSTRUMENT], row[s.O_KIND], row[s.O_SIDE]
         if row[s.O_STATUS] == s.WAITING or row[s.O_ACTIVE] > moment or row[s.O_FROM] == segment or kind == s.MARKET_ON_CLOSE:
             continue
-        if not bars.close[n, t] > 0.0:
+        if not bars.close[n, t] > 0.0 or is_quoted(state, n):
             continue
         opened = price_units(bars.open[n, t], state.scale[n, 0]) if bars.trusted_open[n, t] else 0
         if opened == 0:
@@ -330,6 +340,24 @@ def has_finer(finer, first, n, t):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def at_quote(state, bars, order, t):  # type: ignore[no-untyped-def]
+    """What the quote of bar t does to an order of an option, beside stops and limits: fill it at the middle, or end it."""
+    row, moment = state.orders[order], bars.ts[t]
+    n, kind = row[s.O_INSTRUMENT], row[s.O_KIND]
+    if row[s.O_STATUS] != s.WORKING or row[s.O_ACTIVE] >= moment or kind == s.MARKET_ON_CLOSE or not bars.close[n, t] > 0.0:
+        return
+    if withdrawn(state, order, moment):
+        return
+    segment = t * SEGMENT + SEGMENT - 1
+    first = kind != s.MARKET_ON_OPEN or first_of_session(bars, n, t)
+    if first and row[s.O_ACTED] != segment and not is_stop(row) and not is_limit(row):
+        close = price_units(bars.close[n, t], state.scale[n, 0])
+        fill(state, order, t, close, 0, bars.volume[n, t], moment, moment, s.AT_CLOSE, segment)
+    if row[s.O_TIF] >= s.IOC and row[s.O_STATUS] == s.WORKING:
+        end(state, order, s.CANCELLED, s.W_NOT_AT_ONCE, moment)
+
+
+@kernel
 def at_close(state, bars, t):  # type: ignore[no-untyped-def]
     """Market-on-close orders and the end of orders for the day."""
     moment, opened = bars.ts[t], bars.open_ts[t]
@@ -337,6 +365,8 @@ def at_close(state, bars, t):  # type: ignore[no-untyped-def]
         order = state.working[at]
         row = state.orders[order]
         n, kind = row[s.O_INSTRUMENT], row[s.O_KIND]
+        if is_quoted(state, n):
+            at_quote(state, bars, order, t)
         if row[s.O_STATUS] > s.WAITING or not (kind == s.MARKET_ON_CLOSE or row[s.O_TIF] == s.DAY):
             continue
         if not bars.close[n, t] > 0.0 or not last_of_session(bars, n, t):

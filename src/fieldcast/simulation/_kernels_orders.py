@@ -16,6 +16,7 @@ from fieldcast.simulation._kernels_account import (
     price_and_fee,
     refusal,
     spare_at,
+    uncovers,
     volume_left,
 )
 from fieldcast.simulation._kernels_fill import share_ceil
@@ -157,10 +158,10 @@ def fill(state, order, t, print_units, cap, volume, ts, source, convention, segm
     if why == s.W_NONE:
         held = state.position[n, s.P_LOTS]
         reduces = held * side < 0 and wanted <= abs(held)
-        if not reduces:
+        if not reduces or (flags & s.LIQUIDATION == 0 and uncovers(state, n, side, wanted, print_units)):
             why, missing = spare_at(state, n, side, wanted, print_units, quote[0], quote[1])
             if (why == s.W_CASH or why == s.W_MARGIN) and state.rules[s.R_CUT] != 0 and row[s.O_TIF] != s.FOK:
-                least = abs(held) if held * side < 0 else 0
+                least = abs(held) if held * side < 0 and not reduces else 0
                 wanted = max(cut_to_account(state, n, t, side, wanted, missing, print_units, cap, volume), least)
                 if wanted > 0:
                     why, cut = s.W_NONE, True

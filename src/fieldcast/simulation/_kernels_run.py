@@ -17,6 +17,7 @@ from fieldcast.simulation._kernels_account import begin_volume
 from fieldcast.simulation._kernels_events import apply_event
 from fieldcast.simulation._kernels_fill import TOO_MANY, lots_for_weight, price_units, weight_e8
 from fieldcast.simulation._kernels_matching import SEGMENT, at_close, at_open, in_bar
+from fieldcast.simulation._kernels_option_margin import OP_GROUP, OP_MARGIN
 from fieldcast.simulation._kernels_orders import add, fill, refuse, sweep_ended
 from fieldcast.simulation._kernels_wide import mul_div_floor
 
@@ -104,7 +105,10 @@ def write_curve(state, t):  # type: ignore[no-untyped-def]
 
 @kernel
 def margin_call(state, t, ts):  # type: ignore[no-untyped-def]
-    """Close whole positions at the next open, the largest first, until the rest carries its maintenance margin."""
+    """Close whole positions at the next open, the largest first, until the rest carries its maintenance margin.
+
+    Options go together with their underlying and all others on it: one leg of a spread covers another.
+    """
     totals = state.totals
     equity, needed = totals[s.S_CASH] + totals[s.S_VALUE], totals[s.S_MAINTENANCE]
     called = False
@@ -118,17 +122,32 @@ def margin_call(state, t, ts):  # type: ignore[no-untyped-def]
                 largest, at = size, n
         if at < 0:
             break
-        state.position[at, s.P_PENDING] = 1
-        needed -= state.position[at, s.P_MAINTENANCE]
-        if not liquidates(state, at):
-            lots = state.position[at, s.P_LOTS]
-            order = add(state, at, s.MARKET, -1 if lots > 0 else 1, abs(lots), ts, ts)
-            state.orders[order, s.O_FLAGS] = s.LIQUIDATION | s.REDUCE_ONLY
-            state.orders[order, s.O_REASON] = s.W_MARGIN_CALL
-            state.counters[s.C_LIQUIDATIONS] += 1
-            called = True
+        group = s.group_of(state, at)
+        if group < 0:
+            needed -= state.position[at, s.P_MAINTENANCE]
+            called = liquidate(state, at, ts) or called
+            continue
+        needed -= state.options[group, OP_MARGIN]
+        for n in range(len(state.position)):
+            if state.options[n, OP_GROUP] == group and state.position[n, s.P_LOTS] != 0:
+                needed -= state.position[n, s.P_MAINTENANCE]
+                called = liquidate(state, n, ts) or called
     state.position[:, s.P_PENDING] = 0
     return called
+
+
+@kernel
+def liquidate(state, n, ts):  # type: ignore[no-untyped-def]
+    """Order the whole position of instrument n to be closed; False where that is under way."""
+    state.position[n, s.P_PENDING] = 1
+    if liquidates(state, n):
+        return False
+    lots = state.position[n, s.P_LOTS]
+    order = add(state, n, s.MARKET, -1 if lots > 0 else 1, abs(lots), ts, ts)
+    state.orders[order, s.O_FLAGS] = s.LIQUIDATION | s.REDUCE_ONLY
+    state.orders[order, s.O_REASON] = s.W_MARGIN_CALL
+    state.counters[s.C_LIQUIDATIONS] += 1
+    return True
 
 
 @kernel

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-from numba import njit
 
+from fieldcast.ground.compiler import njit
 from fieldcast.simulation import _state as s
 from fieldcast.simulation._kernels_wide import mul_div_floor
 

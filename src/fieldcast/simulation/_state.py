@@ -28,6 +28,7 @@ from fieldcast.ground import Reason
 from fieldcast.simulation._compiled import kernel
 from fieldcast.simulation._compiled_tables import Table, Tables
 from fieldcast.simulation._kernels_fill import E8, fits
+from fieldcast.simulation._kernels_option_margin import OP_GROUP, OP_MARGIN, OPTION_COLUMNS, group_margin
 from fieldcast.simulation._kernels_wide import mul_div_floor
 
 Integers = NDArray[np.int64]
@@ -42,7 +43,7 @@ COUNTERS = 18  # C_SESSION counts the trading days begun; C_DAYTRADE_*: its numb
 # C_COARSE: bars that had no finer ones inside although the policy asked for them; C_GROUPS: next number of a group;
 # C_BAR_OPEN, C_BAR_END: the span of the bar that is being played, outside of which no fill may have its source
 # errors of a kernel (C_ERROR), with what they concern in C_ERROR_AT
-NO_ERROR, OVERFLOW, LOOK_AHEAD, UNKNOWN_EVENT, UNBALANCED = range(5)
+NO_ERROR, OVERFLOW, LOOK_AHEAD, UNKNOWN_EVENT, UNBALANCED, NO_SETTLEMENT = range(6)
 
 # -- totals in the base currency, as marked ------------------------------------------------------------------------------
 CURVE_MONEY = 2  # rows of a curve without exposures: cash and value alone
@@ -143,6 +144,7 @@ class State(
     rules=Table(np.int64, 1),
     scale=Table(np.float64, 2, 2),
     costs=Table(np.float64, 3),
+    options=Table(np.int64, 2, OPTION_COLUMNS),
 ):
     """One account, N instruments, C currencies (the base is 0), T bars.
 
@@ -151,7 +153,8 @@ class State(
     fills (cap, FILL_COLUMNS), journal (cap, JOURNAL_COLUMNS), events (E, EVENT_COLUMNS), curve (4, T): cash, value of positions,
     gross, net in base units at each close, or (2, T): cash and value; fx (C, 2) the base for one of the currency, as numerator
     and denominator: events of kind RATE set it as rates become known; rules (RULES,);
-    scale (N, 2) float64: 10^p and lots for one unit; costs (3, N, W) float64 bps: half spread, slippage, impact
+    scale (N, 2) float64: 10^p and lots for one unit; costs (3, N, W) float64 bps: half spread, slippage, impact;
+    options (N, OPTION_COLUMNS), or (0, OPTION_COLUMNS) in a run without: see `_kernels_option_margin`
     """
 
     counters: Integers
@@ -169,6 +172,7 @@ class State(
     rules: Integers
     scale: NDArray[np.float64]
     costs: NDArray[np.float64]
+    options: Integers
 
 
 def grow(table: Integers, least: int) -> Integers:
@@ -244,8 +248,44 @@ def margin_needed(state, n, notional_base, lots, share, per_lot):  # type: ignor
 
 
 @kernel
+def group_of(state, n):  # type: ignore[no-untyped-def]
+    """The row of the underlying whose options instrument n is margined with; -1 = none."""
+    return state.options[n, OP_GROUP] if len(state.options) > 0 else -1
+
+
+@kernel
+def asked_with(state, group, n, lots, mark):  # type: ignore[no-untyped-def]
+    """(asked for the short options of a group, its margin in base units up, steps of naked calls) with `lots` of n at `mark`."""
+    held, marks = state.position[:, P_LOTS], state.position[:, P_MARK]
+    secured = state.rules[R_SHORTS] == 0
+    asked, value, naked, ok = group_margin(state.options, held, marks, group, n, lots, mark, secured)
+    if not ok:
+        fail(state, OVERFLOW, group)
+    return asked, -to_base(state, -(asked + value), state.instrument[group, I_CURRENCY]), naked
+
+
+@kernel
+def regroup(state, group):  # type: ignore[no-untyped-def]
+    """The margin of a group of options again."""
+    _, margin, _ = asked_with(state, group, -1, 0, 0)
+    change = margin - state.options[group, OP_MARGIN]
+    state.options[group, OP_MARGIN] = margin
+    state.totals[S_INITIAL] += change
+    state.totals[S_MAINTENANCE] += change
+
+
+@kernel
 def remark(state, n):  # type: ignore[no-untyped-def]
     """Value instrument n again at its P_MARK and correct the totals; call it after P_LOTS, P_BASIS or P_MARK has changed."""
+    revalue(state, n)
+    group = group_of(state, n)
+    if group >= 0:
+        regroup(state, group)
+
+
+@kernel
+def revalue(state, n):  # type: ignore[no-untyped-def]
+    """`remark` without the margin of the group."""
     position, totals = state.position[n], state.totals
     lots, mark, factor = position[P_LOTS], position[P_MARK], state.instrument[n, I_FACTOR]
     currency = state.instrument[n, I_CURRENCY]
@@ -286,5 +326,9 @@ def mark_all(state):  # type: ignore[no-untyped-def]
         if state.position[n, P_LOTS] != 0 or state.position[n, P_NOTIONAL] != 0 or state.position[n, P_VALUE] != 0:
             state.position[n, P_VALUE] = state.position[n, P_NOTIONAL] = 0
             state.position[n, P_INITIAL] = state.position[n, P_MAINTENANCE] = 0
-            remark(state, n)
+            revalue(state, n)
+    for group in range(len(state.options)):
+        if state.options[group, OP_GROUP] == group:
+            state.options[group, OP_MARGIN] = 0
+            regroup(state, group)
     totals[S_CASH] = cash_in_base(state)

@@ -12,12 +12,16 @@
                  underlying come at the strike for a call and go for a put; cash moves by the strike alone
       AM / PM    a PM option settles on the underlying's last price at its expiry; an AM option on the opening value of the next
                  session, which has to be given: its last trade is the evening before
-    early        an American call that is short and in the money is assigned at the close before an ex-date where the dividend
-                 exceeds what is left of its time value: dividend > price of the call - (price of the share - strike). The whole
-                 position is assigned. A holder who exercises early sends that order himself; puts are assigned at expiry alone
+    early        an American option that is short and in the money is assigned at a close after which its holder loses more by
+                 waiting than its time value (price - what it is in the money) is worth. The whole position is assigned; a long
+                 one is exercised so where its terms say so
+      call       at the close before an ex-date: dividend > time value
+      put        at each close, where a rate is stated: the interest on the strike to the next close, strike *
+                 (1 - exp(-rate * years)) > time value; to wait another day is worth no more than that day's interest
+    known        an expiry needs a price of the underlying of its session, an early exercise one of both (`events.events_of`)
 Sources: CME Group, "Daily Settlements" and "Final Settlement"; Cboe, SPX specifications (AM settlement, SOQ); OCC Rule 805
-(exercise by exception at 0.01); Hull, Options, Futures, and Other Derivatives, section 15.12 (early exercise just before an
-ex-date).
+(exercise by exception at 0.01); Hull, Options, Futures, and Other Derivatives, sections 11.5 and 11.6 (no call is exercised early
+without a dividend, a put is for the interest on its strike) and 15.12 (early exercise just before an ex-date).
 """
 
 from __future__ import annotations
@@ -30,6 +34,7 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from fieldcast.data.actions import DIVIDEND, SPLIT
 from fieldcast.data.contracts import Contract
@@ -52,6 +57,7 @@ from fieldcast.simulation.event_table import (
 )
 from fieldcast.simulation.financing import nights
 
+YEAR_US = 365 * 86_400_000_000
 SETTLEMENTS: dict[str, pl.DataType] = {"instrument": pl.String(), "ts": STAMP, "price": pl.Float64()}
 
 
@@ -101,10 +107,13 @@ class OptionTerms:
     delivery : physical or cash
     settlement : AM or PM
     settlement_value : of the underlying; none = its last price then (PM alone)
+    rate : a year, that a strike earns where an American put is exercised early; none = puts are exercised at expiry alone
+    exercise : a long position of an American option is exercised at its expiry alone, or `early` by the rule above
 
     Raises
     ------
-    InvalidInput : a word is not among those allowed, the strike is not above zero, or an AM option has no settlement value
+    InvalidInput : a word is not among those allowed, the strike is not above zero, the rate is not in [0, 1), an AM option has no
+        settlement value, or a European one is exercised early
     """
 
     instrument: str
@@ -116,20 +125,35 @@ class OptionTerms:
     delivery: Literal["physical", "cash"] = "physical"
     settlement: Literal["AM", "PM"] = "PM"
     settlement_value: Decimal | None = None
+    rate: Decimal | None = None
+    exercise: Literal["expiry", "early"] = "expiry"
 
     def __post_init__(self) -> None:
         utc(self.expires_at)
         allowed = {"right": ("call", "put"), "style": ("american", "european"), "delivery": ("physical", "cash"),
-                   "settlement": ("AM", "PM")}  # fmt: skip
+                   "settlement": ("AM", "PM"), "exercise": ("expiry", "early")}  # fmt: skip
         for name, words in allowed.items():
             if getattr(self, name) not in words:
                 raise InvalidInput(f"expected {name} {' or '.join(words)} for {self.instrument}, found {getattr(self, name)!r}")
         if not self.strike.is_finite() or self.strike <= 0:
             raise InvalidInput(f"expected a strike above 0 for {self.instrument}, found {self.strike}")
+        if self.rate is not None and not 0 <= self.rate < 1:
+            raise InvalidInput(f"expected a rate in [0, 1) for {self.instrument}, found {self.rate}")
+        if self.exercise == "early" and self.style == "european":
+            raise InvalidInput(f"expected exercise at expiry of the European option {self.instrument}, found early")
         if self.settlement == "AM" and self.settlement_value is None:
             raise InvalidInput(
                 f"expected the settlement value of the AM option {self.instrument}, found none; give the opening value"
             )
+
+    def canonical(self) -> str:
+        """Everything in one line."""
+        value = "" if self.settlement_value is None else f" at {self.settlement_value}"
+        early = f", {self.exercise}" if self.rate is None else f", {self.exercise} at {self.rate}"
+        return (
+            f"{self.instrument}: {self.style} {self.right} {self.strike} on {self.underlying} to "
+            f"{utc(self.expires_at):%Y-%m-%dT%H:%M:%SZ}, {self.delivery}, {self.settlement}{value}{early}"
+        )
 
 
 DerivativeTerms = FutureTerms | OptionTerms
@@ -255,9 +279,27 @@ def option_events(
             ids, currencies, EventKind.EXPIRE_OPTION, np.array([end], dtype=np.int64), a=value,
             d=1 if term.delivery == "physical" else 0, **common,
         ))  # fmt: skip
-        if actions is not None and term.style == "american" and term.right == "call" and term.delivery == "physical":
-            found.append(_assignments(ids, currencies, term, instruments[underlying], actions, end, common))
+        if term.style == "european" or term.delivery == "cash":
+            continue
+        held: Mapping[str, int] = {**common, "d": 1 if term.exercise == "early" else 0}
+        if actions is not None and term.right == "call":
+            found.append(_assignments(ids, currencies, term, instruments[underlying], actions, end, held))
+        if term.rate and term.right == "put":
+            closes, gains = put_gains(term, instruments[underlying], first, end)
+            found.append(make(ids, currencies, EventKind.ASSIGN, closes, a=gains, **held))
     return merged(found)
+
+
+def put_gains(
+    term: OptionTerms, underlying: Instrument, first: int, end: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Closes of the sessions before a put's last one, and the interest on its strike from each to the next, in steps of 1e-8."""
+    closes = sessions(underlying.calendar)["close"].dt.epoch("us").to_numpy()
+    closes = closes[(closes >= first) & (closes <= end)]
+    years = np.diff(np.append(closes, end)) / YEAR_US
+    lives = closes < end
+    gains = float(term.strike) * -np.expm1(-float(term.rate or 0) * years)
+    return closes[lives].astype(np.int64), scaled(gains[lives], PRICE_PLACES, "the interest on a strike")
 
 
 def _refuse_splits(term: OptionTerms, actions: pl.DataFrame | None, first: int, end: int) -> None:

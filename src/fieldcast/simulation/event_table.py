@@ -7,9 +7,9 @@ depends on the kind:
     RATE           -           -           of it     numerator      denominator  -              -            -
     SETTLE         future      -           -         price | NONE   -            -              -            -
     FUNDING        perpetual   -           -         rate           mark | NONE  -              -            -
-    ASSIGN         option      underlying  -         dividend       strike       1 call -1 put  -            lots | lot
+    ASSIGN         option      underlying  -         gain a unit    strike       1 call -1 put  1 long too   lots | lot
     EXPIRE_FUTURE  future      -           -         price | NONE   -            -              -            -
-    EXPIRE_OPTION  option      underlying  -         price | NONE   strike       1 call -1 put  1 physical   lots | lot
+    EXPIRE_OPTION  option      underlying  -         price | NONE*  strike       1 call -1 put  1 physical   lots | lot
     ROLL           old         new         -         old price      new price      old volume     new volume     -
     BORROW         of it       -           -         rate a year    days         days a year    collateral   step
     INTEREST       -           0: less     of it     debit rate     credit rate  days           days a year  free of credit
@@ -18,6 +18,8 @@ depends on the kind:
     SPLIT          of it       -           -         new            for old      -              -            -
     DELIST         of it       -           -         price          -            -              -            -
     TERMS          of it       -           -         which (Term)   value        -              -            -
+
+* or UNKNOWN: the underlying has no price of that day; a run that holds the option then stops.
 
 Events of one moment happen in the order of this list: rates are known first, positions are settled, expire and are rolled before
 a night's borrow and interest are charged on what is left, and a dividend is paid on the shares as held before a split.
@@ -43,6 +45,7 @@ from fieldcast.market import STAMP, Instrument
 
 PRICE_PLACES = 8
 RATE_PLACES = 12
+UNKNOWN = -(2**63) + 1  # in place of a price that should be an instrument's last known one, and is too old for it
 NONE = -(2**63)         # in place of a price: the instrument's last known one; in place of an amount: all of it
 _LARGEST = 2**63 - 1
 _EXACT_FLOAT = 2.0**52

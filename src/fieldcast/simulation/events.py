@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 
 import numpy as np
 import polars as pl
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from fieldcast.data.futures import Roll
 from fieldcast.ground import InvalidInput, utc
-from fieldcast.market import STAMP
+from fieldcast.market import STAMP, sessions
 from fieldcast.simulation.corporate import corporate_events, delisting_events
 from fieldcast.simulation.currencies import Conversion, ConversionCosts, DatedRates, conversion_events, rate_events
 from fieldcast.simulation.derivatives import (
@@ -24,7 +25,7 @@ from fieldcast.simulation.derivatives import (
     roll_events,
     settlement_events,
 )
-from fieldcast.simulation.event_table import NONE, PRICE_PLACES, EventKind, EventTable, merged, micros
+from fieldcast.simulation.event_table import NONE, PRICE_PLACES, UNKNOWN, EventKind, EventTable, merged, micros
 from fieldcast.simulation.fee_events import regulatory_events, terms_in_units
 from fieldcast.simulation.financing import (
     US_BORROW,
@@ -99,7 +100,7 @@ def events_of(
     futures = [term for term in terms if isinstance(term, FutureTerms)]
     found.append(settlement_events(instruments, names, futures, first, last, settlements))
     options = [term for term in terms if isinstance(term, OptionTerms)]
-    found.append(option_events(instruments, names, options, first, actions))
+    found.append(_on_known_prices(option_events(instruments, names, options, first, actions), market))
     if made:
         found.append(_with_volumes(roll_events(instruments, names, made), market))
     outside = [order for order in orders if not first <= micros(utc(order.at)) <= last]
@@ -161,6 +162,37 @@ def _to_minimal(rows: NDArray[np.int64], which: NDArray[np.bool_], column: int, 
         if abs(amount) >= _LARGEST:
             raise InvalidInput(f"expected an amount below {units.money(_LARGEST)}, found {units.money(amount)}")
         rows[row, column] = amount
+
+
+def _on_known_prices(table: EventTable, market: Market) -> EventTable:
+    """Events of options that rest on prices of their own session.
+
+    An expiry without a price of the underlying in the session is marked as UNKNOWN; whether an option is exercised early is not
+    asked at a close for which it or its underlying has no price.
+    """
+    settles, keep = table.a.copy(), np.ones(len(table), dtype=np.bool_)
+    for row, (kind, n, under) in enumerate(zip(table.kind, table.instrument, table.other, strict=True)):
+        moment = int(table.ts[row])
+        if kind == EventKind.EXPIRE_OPTION and table.a[row] == NONE and not _priced(market, int(under), int(under), moment):
+            settles[row] = UNKNOWN
+        elif kind == EventKind.ASSIGN:
+            keep[row] = all(_priced(market, int(one), int(under), moment) for one in (n, under))
+    kept = {name: column[keep] for name, column in replace(table, a=settles).columns().items()}
+    return EventTable(table.instruments, table.currencies, **kept)
+
+
+def _priced(market: Market, n: int, of: int, moment: int) -> bool:
+    """True where instrument n has a price by the bar of a moment, in the last session of another's calendar that began before."""
+    opens = _opens(market.instruments[of].calendar)
+    place = int(np.searchsorted(opens, moment, side="left"))
+    first = int(np.searchsorted(market.ts, opens[place - 1], side="right")) if place else 0
+    last = int(np.searchsorted(market.ts, moment, side="left")) + 1
+    return bool((market.close[n, first:last] > 0.0).any())
+
+
+@lru_cache(maxsize=16)
+def _opens(calendar: str) -> NDArray[np.int64]:
+    return sessions(calendar)["open"].dt.epoch("us").to_numpy()
 
 
 def _with_volumes(table: EventTable, market: Market) -> EventTable:

@@ -24,6 +24,10 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 PRICES = ("open", "high", "low", "close")
+MOST_DECIMALS = 8
+SCALES = np.array([10.0**place for place in range(MOST_DECIMALS + 1)])
+_NO_SESSIONS = np.empty(0, dtype=np.int64)
+_NO_SESSIONS.flags.writeable = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,16 +73,25 @@ class Market:
         ids = [instrument.id for instrument in self.instruments]
         if not ids or len(set(ids)) != len(ids):
             raise InvalidInput(f"expected instruments, each once, found {', '.join(ids) or 'none'}")
+        if inverse := [one.id for one in self.instruments if one.inverse]:
+            raise InvalidInput(
+                f"expected contracts that are paid in the currency of their price, found {', '.join(inverse)}: a coin's future "
+                "against USD is paid in the coin there (an inverse contract, COIN-M), whose gains are not linear in the price; "
+                "take the future against USDT or USDC"
+            )
         for name in ("ts", "open_ts", *(() if self.session is None else ("session",))):
             put(name, _frozen(getattr(self, name), np.int64, (shape[1],), name))
+        voiceless = _is_one_nan(self.volume)
         for name in (*PRICES, "volume"):
             put(name, _frozen(getattr(self, name), np.float64, shape, name))
         put("trusted_open", _frozen(self.trusted_open, np.bool_, shape, "trusted_open"))
-        self._check_clock()
+        shortest = self._check_clock()
+        known = self._surveyed(voiceless)
         if self.session is None:
-            days = trading_days(self.instruments, self.ts, np.isfinite(self.close))
+            days = trading_days(self.instruments, self.ts, None if known else np.isfinite(self.close), shortest=shortest)
             put("session", _frozen(days, np.int64, (shape[1],), "session"))
-        self._check_prices()
+        if not known:
+            self._check_prices()
         if self.finer is not None and [one.id for one in self.finer.instruments] != ids:
             others = ", ".join(one.id for one in self.finer.instruments)
             raise InvalidInput(f"expected finer bars of {', '.join(ids)}, found {others}")
@@ -167,7 +180,7 @@ class Market:
         opened = row(open)
         return cls(
             instruments=(instrument,), ts=ts, open_ts=open_ts, open=opened, high=row(high), low=row(low), close=row(close),
-            volume=np.full(opened.shape, np.nan) if volume is None else row(volume), trusted_open=np.isfinite(opened),
+            volume=np.broadcast_to(np.nan, opened.shape) if volume is None else row(volume), trusted_open=np.isfinite(opened),
             finer=finer, session=session,
         )  # fmt: skip
 
@@ -193,6 +206,20 @@ class Market:
         except KeyError:
             raise InvalidInput(f"expected an instrument of this market ({', '.join(rows)}), found {instrument!r}") from None
 
+    def days_at(self, moments: Integers) -> Integers:
+        """(n,) trading days of (n,) moments, microseconds: that of the bar that each lies in or ends; the last one's after it."""
+        assert self.session is not None
+        found: Integers = self.session[np.minimum(np.searchsorted(self.ts, moments, side="left"), self.bars - 1)]
+        return found
+
+    def has_every_price(self, row: int) -> bool:
+        """Whether an instrument has four prices in every bar."""
+        return bool(self._cache["survey"][0][row])
+
+    def highest(self, row: int) -> float:
+        """The highest price of an instrument that has all of them."""
+        return float(self._cache["survey"][2][row])
+
     def between(self, start: int, stop: int) -> Market:
         """Bars start..stop-1 (numbers on the clock), with the finer bars that lie inside them."""
         finer = None if self.finer is None else self.finer._inside(int(self.open_ts[start]), int(self.ts[stop - 1]))
@@ -210,14 +237,16 @@ class Market:
 
     # -- checks ------------------------------------------------------------------------------------------------------
 
-    def _check_clock(self) -> None:
+    def _check_clock(self) -> int:
+        """The shortest step between ends; the largest number for a single bar."""
         ts, open_ts = self.ts, self.open_ts
         if not len(ts):
             raise InvalidInput("expected at least one bar, found none")
         from fieldcast.simulation._kernels_market import out_of_order  # numba loads only when a market is made
 
-        if not out_of_order(ts, open_ts, ts if self.session is None else self.session):
-            return
+        bad, shortest = out_of_order(ts, open_ts, _NO_SESSIONS if self.session is None else self.session)
+        if not bad:
+            return int(shortest)
         bad = np.flatnonzero(np.diff(ts) <= 0)
         if len(bad):
             raise InvalidInput(f"expected ascending stamps, found {ts[bad[0] + 1]} after {ts[bad[0]]} at bar {bad[0] + 1}")
@@ -231,8 +260,21 @@ class Market:
             raise InvalidInput(
                 f"expected bars that do not overlap, found bar {bad[0] + 1} to begin at {open_ts[bad[0] + 1]} before {ts[bad[0]]}"
             )
-        if self.session is not None and bool((np.diff(self.session) < 0).any()):
-            raise InvalidInput("expected ascending sessions, found one that goes back")
+        raise InvalidInput("expected ascending sessions, found one that goes back")
+
+    def _surveyed(self, voiceless: bool) -> bool:
+        """Whether every instrument has every price of every bar, and all can be; what their units need is kept then.
+
+        voiceless : no volume is known
+        """
+        from fieldcast.simulation._kernels_market import survey
+
+        count = len(self.instruments)
+        plain, places, tops = np.empty(count, np.bool_), np.empty(count, np.int64), np.empty(count)
+        volume = _frozen(np.empty((count, 0)), np.float64, (count, 0), "volume") if voiceless else self.volume
+        survey(self.open, self.high, self.low, self.close, volume, SCALES, plain, places, tops)
+        self._cache["survey"] = plain, places, tops
+        return bool(plain.all())
 
     def _check_prices(self) -> None:
         from fieldcast.simulation._kernels_market import first_bad_bar
@@ -270,6 +312,11 @@ def _frozen(value: Any, dtype: Any, shape: tuple[int, ...], name: str) -> NDArra
         array = array.view()
     array.flags.writeable = False
     return array
+
+
+def _is_one_nan(array: Floats) -> bool:
+    """True for an array that is NaN throughout because all of it is one number in memory."""
+    return bool(np.size(array) and not any(np.asarray(array).strides) and np.isnan(np.asarray(array).flat[0]))
 
 
 def _one_row_each(frame: pl.DataFrame) -> pl.DataFrame:

@@ -1,25 +1,34 @@
-"""What a US broker asks for short options: the exchanges' minimum by strategy, beside which a run can be held.
+"""What a US broker asks for short options: the exchanges' minimum by strategy.
 
     naked        premium + max(rate * S - out of the money, 10 % of S for a call or of the strike for a put), a unit
                  rate = 20 %, of an index 15 %; S the underlying's price
     spread       a short with a long one of the same kind that does not end before it: call max(long strike - short strike, 0),
                  put max(short strike - long strike, 0), a unit; the long one is paid in full
-    covered      a short call over long shares, a short put over short shares: nothing beyond the shares' own margin
+    covered      a short call over long shares, a short put over short shares: what it is in the money, beside the shares' own
+                 margin, since the shares count for no more (no less) than the strike
+    straddle     a naked call and a naked put: the larger of what the two ask for, and the premium of the other
+    secured      in an account that may not sell short: a short put asks for its strike in cash, and a call without shares is
+                 refused; a long option covers neither (the rule's exception, European spreads on an index, is not made)
 
 Shorts are covered by shares first, then paired with long options, the ones that ask for most first, each with the long one that
-leaves least: what is asked for is never below the least that a broker's search over all pairings would find. A long option has no
-loan value; its price counts neither for nor against the account:
+leaves least, and what is left of calls and puts with each other in that order: what is asked for is never below the least that a
+broker's search over all pairings would find. An iron condor is asked for as two spreads. A long option has no loan value; its
+price counts neither for nor against the account:
 
     excess = cash + shares and futures - their maintenance margin - what is asked for the shorts
 
-Sources: Cboe rule 10.3 and "Margin Requirement Examples for Sample Options-based Positions" (Cboe); Regulation T, 12 CFR 220.12.
+Initial and maintenance requirement are the same. A venue that knows the terms (`VenueSettings.options`) holds an account to it by
+a compiled twin of `requirement` (`_kernels_option_margin`); `option_margins` puts it beside a run that does not.
+Sources: Cboe rule 10.3 and "Margin Requirement Examples for Sample Options-based Positions" (Cboe); FINRA rule 4210(f)(2);
+Regulation T, 12 CFR 220.8 and 220.12.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from typing import Literal
 
 import numpy as np
@@ -33,7 +42,7 @@ from fieldcast.simulation.derivatives import OptionTerms
 from fieldcast.simulation.event_table import micros
 from fieldcast.simulation.result import SimulationResult
 
-EQUITY_RATE, INDEX_RATE, LEAST = 0.20, 0.15, 0.10
+EQUITY_RATE, INDEX_RATE, LEAST = 0.20, 0.15, Fraction(1, 10)
 SCHEMA: dict[str, pl.DataType] = {
     "ts": STAMP,  # end of the bar
     "required": pl.Float64(),  # for all short options
@@ -73,13 +82,21 @@ class Requirement:
 
 def naked_requirement(leg: Leg, spot: float, *, rate: float = EQUITY_RATE) -> float:
     """For one unit of a short option without cover."""
-    outside = max(leg.strike - spot if leg.right == "call" else spot - leg.strike, 0.0)
-    least = LEAST * (spot if leg.right == "call" else leg.strike)
+    outside = max(leg.strike - spot if leg.right == "call" else spot - leg.strike, 0)
+    least = (spot if leg.right == "call" else leg.strike) * LEAST
     return leg.premium + max(rate * spot - outside, least)
 
 
-def requirement(spot: float, shares: float, legs: Sequence[Leg], *, rate: float = EQUITY_RATE) -> Requirement:
-    """What is asked for the short options on one underlying.
+def requirement(
+    spot: float,
+    shares: float,
+    legs: Sequence[Leg],
+    *,
+    rate: float = EQUITY_RATE,
+    secured: bool = False,
+    rounded: Callable[[float], float] = lambda part: part,
+) -> Requirement:
+    """What is asked for the short options on one underlying; exact where the numbers are fractions.
 
     Parameters
     ----------
@@ -87,26 +104,51 @@ def requirement(spot: float, shares: float, legs: Sequence[Leg], *, rate: float 
     shares : units of it that are held, below zero where short
     legs : all options on it
     rate : share of the underlying's price for a naked short; 15 % for a broad index
+    secured : short puts are covered by their strikes in cash, and no option by another
+    rounded : what becomes of each part that is asked for
     """
-    total = naked = covered = 0.0
-    for right in ("call", "put"):
-        cover = max(shares if right == "call" else -shares, 0.0)
-        longs = [leg for leg in legs if leg.right == right and leg.units > 0.0]
+    total: float = 0
+    naked: float = 0
+    covered: float = 0
+    alone: dict[str, list[tuple[float, float, Leg]]] = {"call": [], "put": []}  # asked for a unit, units, leg
+    for right, rest in alone.items():
+        cover = max(shares if right == "call" else -shares, 0)
+        longs = [leg for leg in legs if leg.right == right and leg.units > 0]
         free = [leg.units for leg in longs]
-        shorts = [leg for leg in legs if leg.right == right and leg.units < 0.0]
-        for short in sorted(shorts, key=lambda leg: (-naked_requirement(leg, spot, rate=rate), leg.strike, leg.ends)):
+        asks = [(_by_itself(leg, spot, rate, secured), leg) for leg in legs if leg.right == right and leg.units < 0]
+        for each_alone, short in sorted(asks, key=lambda one: (-one[0], one[1].strike, one[1].ends)):
             left = -short.units
             by_shares = min(left, cover)
+            inside = max(spot - short.strike if right == "call" else short.strike - spot, 0)
             cover, left, covered = cover - by_shares, left - by_shares, covered + by_shares
-            alone = naked_requirement(short, spot, rate=rate)
+            total += rounded(by_shares * inside)
             for each, place in sorted((_apart(short, leg), n) for n, leg in enumerate(longs) if leg.ends >= short.ends):
-                if left <= 0.0 or each >= alone:
+                if secured or left <= 0 or each >= each_alone:
                     break
                 taken = min(left, free[place])
                 free[place] -= taken
-                left, total = left - taken, total + taken * each
-            naked += left * alone
+                left, total = left - taken, total + rounded(taken * each)
+            if left > 0:
+                rest.append((each_alone, left, short))
+    calls, puts = alone["call"], alone["put"]
+    while calls or puts:
+        if calls and puts and not secured:
+            (more, units, first), (_, others, second) = (calls[0], puts[0]) if calls[0][0] >= puts[0][0] else (puts[0], calls[0])
+            taken = min(units, others)
+            naked += rounded(taken * (more + second.premium))
+            for side, leg, held in ((alone[first.right], first, units), (alone[second.right], second, others)):
+                each, _, _ = side.pop(0)
+                if held > taken:
+                    side.insert(0, (each, held - taken, leg))
+        else:
+            each, taken, _ = (calls or puts).pop(0)
+            naked += rounded(taken * each)
     return Requirement(total + naked, naked, covered)
+
+
+def _by_itself(leg: Leg, spot: float, rate: float, secured: bool) -> float:
+    """What is asked for one unit of a short option that nothing else covers."""
+    return leg.strike if secured and leg.right == "put" else naked_requirement(leg, spot, rate=rate)
 
 
 def option_margins(result: SimulationResult, contracts: Iterable[OptionTerms]) -> pl.DataFrame:
@@ -172,7 +214,7 @@ def margin_warning(result: SimulationResult, contracts: Iterable[OptionTerms]) -
 
 def _apart(short: Leg, long: Leg) -> float:
     """What is asked for one unit of a spread."""
-    return max(long.strike - short.strike if short.right == "call" else short.strike - long.strike, 0.0)
+    return max(long.strike - short.strike if short.right == "call" else short.strike - long.strike, 0)
 
 
 def _lots(result: SimulationResult) -> NDArray[np.int64]:

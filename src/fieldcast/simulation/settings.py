@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fieldcast.ground import ConfigError
 from fieldcast.market import Instrument, Kind
 from fieldcast.trading import CostModel
+from fieldcast.trading.costs.fees import FeeSchedule
+
+if TYPE_CHECKING:
+    from fieldcast.simulation.derivatives import OptionTerms
 
 LONGEST_LATENCY_US = 7 * 86_400_000_000
 PATTERN_DAY_TRADER_EQUITY = Decimal(25_000)  # FINRA rule 4210(f)(8)(B)(iv)
@@ -111,6 +115,10 @@ class VenueSettings:
     exact_fees : fees are rounded up to the minimal unit of the run instead of the fee step (0.01)
     size : what targets are
     margined : ids of instruments whose value is not paid, only its changes; None: those of kind future (perpetual ones too)
+    options : terms of options whose margin is that of their group (`option_margin`), and whose bars' low and high are bid and
+        offer at its end: market orders fill there, at the close, and half of what lies between them is paid in place of
+        `costs.half_spread_bps`, and no impact
+    option_fees : of those options, a contract; None: as of everything else
 
     Raises
     ------
@@ -135,6 +143,8 @@ class VenueSettings:
     exact_fees: bool = False
     size: TargetUnit = TargetUnit.WEIGHT
     margined: tuple[str, ...] | None = None
+    options: tuple[OptionTerms, ...] = ()
+    option_fees: FeeSchedule | None = None
 
     def __post_init__(self) -> None:
         for name, kind in (
@@ -177,6 +187,10 @@ class VenueSettings:
     def canonical(self) -> dict[str, Any]:
         """Everything as plain values, for a hash."""
         costs = self.costs
+        known = {} if not self.options else {
+            "options": [one.canonical() for one in self.options],
+            "option_fees": None if self.option_fees is None else _plain_fees(self.option_fees),
+        }  # fmt: skip
         return {
             "cash": {currency: str(amount) for currency, amount in sorted(self.cash.items())},
             "base": self.base,
@@ -196,7 +210,14 @@ class VenueSettings:
             "exact_fees": self.exact_fees,
             "size": str(self.size),
             "margined": None if self.margined is None else sorted(self.margined),
+            **known,
         }
+
+
+def _plain_fees(fees: FeeSchedule) -> dict[str, str]:
+    from dataclasses import fields
+
+    return {part.name: str(getattr(fees, part.name)) for part in fields(fees)}
 
 
 def _plain_costs(costs: CostModel) -> dict[str, Any]:
@@ -207,7 +228,7 @@ def _plain_costs(costs: CostModel) -> dict[str, Any]:
     for one in fields(costs):
         value = getattr(costs, one.name)
         if one.name == "fees":
-            plain["fees"] = None if value is None else {part.name: str(getattr(value, part.name)) for part in fields(value)}
+            plain["fees"] = None if value is None else _plain_fees(value)
         elif one.name == "measured":
             plain["measured"] = None if value is None else repr(value)
         else:

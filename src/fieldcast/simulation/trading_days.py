@@ -44,15 +44,17 @@ _SATURDAY, _SUNDAY, _MONDAY = 5, 6, 0
 
 
 def trading_days(
-    instruments: Sequence[Instrument], ts: Integers, known: NDArray[np.bool_], calendar: str | None = None
-) -> Integers:
+    instruments: Sequence[Instrument], ts: Integers, known: NDArray[np.bool_] | None, calendar: str | None = None, *,
+    shortest: int | None = None,
+) -> Integers:  # fmt: skip
     """The day of each bar of a clock that instruments share.
 
     Parameters
     ----------
     ts : (T,) ends of bars, microseconds UTC, ascending
-    known : (N, T) True where the instrument has a bar
+    known : (N, T) True where the instrument has a bar; None: everywhere
     calendar : whose days count for all; None: each bar has the day of the instruments that have it
+    shortest : step between two ends, where it has been found before
 
     Returns
     -------
@@ -63,8 +65,10 @@ def trading_days(
     InvalidInput : instruments of one bar, or of bars that follow each other, have days that do not fit each other, or a bar lies
         outside the years of its calendar
     """
-    if len(instruments) == 1 and known.all():
-        return days_of(instruments[0], ts, calendar)
+    if len(instruments) == 1 and (known is None or known.all()):
+        return days_of(instruments[0], ts, calendar, shortest)
+    if known is None:
+        known = np.ones((len(instruments), ts.size), dtype=np.bool_)
     days = np.full(ts.size, -(2**62), dtype=np.int64)
     owner = np.full(ts.size, -1, dtype=np.int64)
     for n, instrument in enumerate(instruments):
@@ -90,9 +94,13 @@ def trading_days(
     return days
 
 
-def days_of(instrument: Instrument, ts: Integers, calendar: str | None = None) -> Integers:
-    """The days (since 1970-01-01) of one instrument's bars with these ends, microseconds UTC, ascending."""
-    reach = max(min(_shortest_step(ts), DAY_US) // 2, 1)
+def days_of(instrument: Instrument, ts: Integers, calendar: str | None = None, shortest: int | None = None) -> Integers:
+    """The days (since 1970-01-01) of one instrument's bars with these ends, microseconds UTC, ascending.
+
+    shortest : step between two of them, where it has been found before
+    """
+    step = _shortest_step(ts) if shortest is None or ts.size < 2 else shortest
+    reach = max(min(step, DAY_US) // 2, 1)
     ends = (int(ts[0]) - reach, int(ts[-1]) - reach)
     if calendar is None and instrument.kind is Kind.FX:
         return _between(ts, reach, *_starts(_NEW_YORK, _FX_HOUR, *_years(*ends)))
@@ -220,8 +228,8 @@ def _session_starts(calendar: str) -> tuple[Integers, Integers]:
 def _disagreement(one: Instrument, day: int, other: Instrument, its_day: int, ts: int) -> InvalidInput:
     return InvalidInput(
         f"expected instruments that agree on the trading day, found {one.id} on {_day(day)} and {other.id} on {_day(its_day)} "
-        f"by the bar that ends at {_moment(ts)}; say whose days count (calendar= of Market.of, such as {one.calendar}), or play "
-        "them apart"
+        f"by the bar that ends at {_moment(ts)}; say whose days count, such as calendar = \"{one.calendar}\" under [data] of the "
+        "plan (calendar= of Market.of), or play them apart"
     )
 
 

@@ -22,11 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fieldcast.ground import InvalidInput
-from fieldcast.simulation.market import Market
+from fieldcast.simulation.market import SCALES, Market
 
-MOST_DECIMALS = 8
 ROOM = 2**61
-SCALES = np.array([10.0**place for place in range(MOST_DECIMALS + 1)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,6 +179,10 @@ def _decimals(market: Market) -> tuple[NDArray[np.int64], list[float]]:
     largest = [0.0] * len(places)
     for source in (market, *(() if market.finer is None else (market.finer,))):
         for n in range(len(places)):
+            if source.has_every_price(n):
+                places[n] = max(places[n], source._cache["survey"][1][n])
+                largest[n] = max(largest[n], source.highest(n))
+                continue
             for name in ("close", "open", "high", "low"):
                 row = getattr(source, name)[n]
                 places[n] = decimals_needed(row, int(places[n]), SCALES)

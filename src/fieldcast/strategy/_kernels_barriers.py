@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
+from fieldcast.ground.compiler import njit
 
 TERMS = 400
 NEGLIGIBLE = 1e-14

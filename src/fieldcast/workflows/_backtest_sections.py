@@ -9,9 +9,11 @@ import polars as pl
 
 from fieldcast import plots
 from fieldcast.market import STAMP
+from fieldcast.market.instrument import Kind
 from fieldcast.simulation.report import BacktestReport, Figure, trades_in_base
 from fieldcast.simulation.result import SimulationResult
 from fieldcast.validation.gate import GateOutcome
+from fieldcast.workflows._option_sections import contract_name, options_of
 from fieldcast.workflows._report_markup import (
     UNKNOWN,
     Figures,
@@ -100,6 +102,11 @@ def sections_of(
     if report.drawdowns.height:
         yield "drawdowns", "Drawdowns", "The deepest first.", _drawdowns(report)
     yield "trades", "Trades", "", _trades(result, report, figures)
+    if any(one.kind is Kind.OPTION for one in result.market.instruments):
+        yield (
+            "options", "Options", "Each contract that was traded, exercised or assigned, or that expired. What is exercised or "
+            "assigned moves the underlying at the strike.", options_of(result),
+        )  # fmt: skip
     if report.attribution is not None:
         yield (
             "sources", "Who earned it",
@@ -267,7 +274,8 @@ def _trades(result: SimulationResult, report: BacktestReport, figures: Figures) 
         parts.append(_groups("By tag", found.by_tag, report.currency))
     parts.append(_trade_table(result, report))
     if found.open:
-        parts.append(tag("p", f"{found.open} positions are still open and in none of these figures.", class_="aside"))
+        count = "1 position is" if found.open == 1 else f"{found.open} positions are"
+        parts.append(tag("p", f"{count} still open and in none of these figures.", class_="aside"))
     return join(parts)
 
 
@@ -279,7 +287,7 @@ def _trade_chart(result: SimulationResult, report: BacktestReport, name: str, fi
     chart = plots.trade_chart(
         bars,
         result.trades.filter(pl.col("instrument") == name),
-        title=f"Trades of {name}",
+        title=f"Trades of {contract_name(name)}",
         currency=market.instruments[row].currency,
         simulated=report.simulated,
     )

@@ -28,6 +28,7 @@ from fieldcast.simulation.currencies import DatedRates
 from fieldcast.simulation.event_table import EventTable
 from fieldcast.simulation.events import canonical
 from fieldcast.simulation.market import Market
+from fieldcast.workflows.backtest_chain import ChainRun, chain_run
 from fieldcast.workflows.backtest_currencies import Purse, purse_of
 from fieldcast.workflows.backtest_events import happenings
 from fieldcast.workflows.backtest_financing import SHARES
@@ -61,6 +62,7 @@ class BacktestData:
     events : everything that happens to the account by itself; None where nothing does
     fx : rates of the currencies, where there are several
     series : values that sizes are reckoned from, by id
+    chain : contracts of options and when they are held; None in a plan without
     warnings : what a reader has to know
     """
 
@@ -75,6 +77,7 @@ class BacktestData:
     events: EventTable | None = None
     fx: DatedRates | None = None
     series: Mapping[str, KnownSeries] = field(default_factory=dict)
+    chain: ChainRun | None = None
     warnings: tuple[str, ...] = field(default=())
 
     @property
@@ -85,6 +88,7 @@ class BacktestData:
     def data_hash(self) -> str:
         """SHA-256 of everything that the run reads."""
         read = [canonical(self.events)] if self.events is not None else []
+        read += [] if self.chain is None else [repr(self.chain.schedule)]
         read += [[name, one.plain] for name, one in sorted(self.series.items())]
         return digest([self.market.data_hash, *read]) if read else self.market.data_hash
 
@@ -144,8 +148,11 @@ def backtest_data(workspace: Workspace, plan: BacktestPlan, *, until: datetime |
             warnings.append(found.words)
             continue
         described = _as_planned(load_instrument(workspace.ledger, name), plan.instruments.get(name))
-        if not (described.tradable or described.notional):
-            raise InvalidInput(f"expected instruments that can be held, found {name}, which is only watched")
+        if not (described.tradable or described.notional or _under_options_alone(plan, name)):
+            raise InvalidInput(
+                f"expected instruments that can be held, found {name}, which is only watched; options on it need [options] with "
+                "shares = false"
+            )
         frames[name] = _bars(workspace, described, part, until)
         instruments[name] = described
         if described.notional:
@@ -155,7 +162,16 @@ def backtest_data(workspace: Workspace, plan: BacktestPlan, *, until: datetime |
         warnings += said
     progress(_STAGE, len(part.instruments), len(part.instruments))
     _refuse_no_root(plan, stored)
-    market = _market(frames, instruments, part.table)
+    chain = None
+    if plan.options is not None:
+        under = plan.options.underlying or part.instruments[0]
+        chain = chain_run(workspace, instruments[under], frames[under], plan.options, until=until)
+        for one, frame in zip(chain.instruments, chain.frames, strict=True):
+            frames[one.id], instruments[one.id] = frame.with_columns(pl.col(PRICES).round(PRICE_PLACES)), one
+        warnings += chain.words
+        if plan.costs.regulatory == "by_date":
+            warnings.append("costs.regulatory by_date charges sales of shares; options pay the fees of their own preset")
+    market = _market(frames, instruments, part)
     booked = pl.concat([ACTIONS.empty(), *actions])
     rows = {one.id: row for row, one in enumerate(market.instruments)}
     heads, signals, places, holding = [], [], [], []
@@ -173,7 +189,9 @@ def backtest_data(workspace: Workspace, plan: BacktestPlan, *, until: datetime |
         holding.append(held)
     if plan.fills.finer is not None:
         market = replace(market, finer=_finer(workspace, plan, market, until), _cache={})
-    happens = happenings(workspace, plan, market, booked, tuple(series.values()), until=until)
+    happens = happenings(
+        workspace, plan, market, booked, tuple(series.values()), () if chain is None else chain.terms, until=until
+    )
     names = () if plan.sizing is None else plan.sizing.series
     return BacktestData(
         market=market,
@@ -187,8 +205,15 @@ def backtest_data(workspace: Workspace, plan: BacktestPlan, *, until: datetime |
         events=happens.events,
         fx=happens.fx,
         series={name: KnownSeries(series_of(workspace, name, until=until)) for name in names},
+        chain=chain,
         warnings=(*warnings, *happens.warnings),
     )
+
+
+def _under_options_alone(plan: BacktestPlan, name: str) -> bool:
+    """True of what options stand on in a plan that does not hold it."""
+    part = plan.options
+    return part is not None and not part.shares and name == (part.underlying or plan.data.instruments[0])
 
 
 def _refuse_no_root(plan: BacktestPlan, stored: list[str]) -> None:
@@ -234,7 +259,7 @@ def _finer(workspace: Workspace, plan: BacktestPlan, market: Market, until: date
             raise MissingData(f"expected bars of {one.id} ({table}) inside those of the run, found none; import them, or leave "
                               "fills.intrabar at worst")  # fmt: skip
         frames[one.id] = rows.filter(pl.Series(inside)).with_columns(pl.col(PRICES).round(PRICE_PLACES))
-    return Market.of(frames, list(market.instruments), bar_length_us=length)
+    return Market.of(frames, list(market.instruments), bar_length_us=length, calendar=plan.data.calendar)
 
 
 def _bars(workspace: Workspace, instrument: Instrument, part: DataPart, until: datetime | None) -> pl.DataFrame:
@@ -270,11 +295,12 @@ def _actions(
     return known.filter(during), []
 
 
-def _market(frames: Mapping[str, pl.DataFrame], instruments: Mapping[str, Instrument], table: str) -> Market:
-    interval = table_of(table).interval or "1d"
-    if table != DAILY:
-        return Market.of(frames, instruments, bar_length_us=int(interval[:-1]) * _MICROS[interval[-1]])
-    market = Market.of(frames, instruments)
+def _market(frames: Mapping[str, pl.DataFrame], instruments: Mapping[str, Instrument], part: DataPart) -> Market:
+    interval = table_of(part.table).interval or "1d"
+    if part.table != DAILY:
+        length = int(interval[:-1]) * _MICROS[interval[-1]]
+        return Market.of(frames, instruments, bar_length_us=length, calendar=part.calendar)
+    market = Market.of(frames, instruments, calendar=part.calendar)
     opens = np.full(market.bars, np.iinfo(np.int64).max)
     for row, instrument in enumerate(market.instruments):
         there = np.flatnonzero(np.isfinite(market.close[row]))
@@ -285,7 +311,8 @@ def _market(frames: Mapping[str, pl.DataFrame], instruments: Mapping[str, Instru
     opens = np.where(opens <= 0, market.open_ts, np.maximum(opens, market.open_ts))
     return Market(
         instruments=market.instruments, ts=market.ts, open_ts=opens, open=market.open, high=market.high, low=market.low,
-        close=market.close, volume=market.volume, trusted_open=market.trusted_open, simulated=market.simulated,
+        close=market.close, volume=market.volume, trusted_open=market.trusted_open, session=market.session,
+        simulated=market.simulated,
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ import polars as pl
 from fieldcast.ground import ConfigError
 from fieldcast.market import Instrument
 from fieldcast.simulation.currencies import ConversionCosts, DatedRates
+from fieldcast.simulation.derivatives import OptionTerms
 from fieldcast.simulation.event_table import EventTable
 from fieldcast.simulation.events import events_of
 from fieldcast.simulation.market import Market
@@ -42,6 +43,7 @@ def happenings(
     market: Market,
     actions: pl.DataFrame,
     roots: Sequence[Rolled] = (),
+    options: Sequence[OptionTerms] = (),
     *,
     until: datetime | None,
 ) -> Happenings:
@@ -51,6 +53,7 @@ def happenings(
     ----------
     actions : splits and dividends to book
     roots : of futures, whose contracts settle, roll and expire
+    options : which expire, are exercised and assigned
     until : nothing that became known later is read
 
     Raises
@@ -87,7 +90,7 @@ def happenings(
         rates=cash_rates,
         interest_terms=terms,
         funding=funding,
-        contracts=[term for root in roots for term in root.terms],
+        contracts=[*(term for root in roots for term in root.terms), *options],
         rolls=[change for root in roots for change in root.changes],
         fx=fx,
         conversions=conversions,
@@ -107,11 +110,13 @@ def _refuse_idle(plan: BacktestPlan, purse: Purse, heads: Mapping[str, Instrumen
     for name, part in plan.instruments.items():
         one = heads[name]
         given = {key for key in ("borrow", "funding", "withholding") if getattr(part, key) is not None}
-        idle = sorted(given - ({"borrow", "withholding"} if one.kind in SHARES else {"funding"} if is_perpetual(one) else set()))
+        funded = {"funding"} if is_perpetual(one, part) else set()
+        idle = sorted(given - ({"borrow", "withholding"} if one.kind in SHARES else funded))
         if idle:
             raise ConfigError(
                 f"instruments.{name}: expected borrow and withholding of shares, and funding of perpetual futures (kind future, "
-                f"a symbol that ends in PERP or SWAP), found {', '.join(idle)} of kind {one.kind}; leave it out"
+                f"a symbol that ends in PERP or SWAP, or perpetual = true), found {', '.join(idle)} of kind {one.kind}; leave it "
+                "out"
             )
     if plan.financing.borrow is not None and not any(one.kind in SHARES for one in heads.values()):
         said.append("financing.borrow charges nothing: it is of shares sold short, and none are played")

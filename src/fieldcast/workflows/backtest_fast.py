@@ -41,6 +41,8 @@ def fast_settings(plan: BacktestPlan, data: BacktestData) -> tuple[FastSettings,
         )
     if data.roots:
         raise ConfigError("expected instruments as they are stored in a sweep or a walk, found roots of futures; use backtest")
+    if plan.options is not None:
+        raise ConfigError("expected no [options] in a sweep or a walk, found some: the fast engine holds shares; use backtest")
     if plan.sizing is not None:
         raise ConfigError("expected no [sizing] in a sweep or a walk, found some: the fast engine knows weights; use backtest")
     left_out = []
@@ -100,7 +102,7 @@ def summed_returns(curves: Mapping[str, tuple[npt.NDArray[np.int64], Array]], da
     """
     curve, start = summed_curve(curves, cash)
     year = days_per_year(frozenset(one.calendar for one in data.instruments))
-    return daily_returns(curve, start=start, days_per_year=year)
+    return daily_returns(curve, start=start, days_per_year=year, days=data.market.days_at(curve["ts"].dt.epoch("us").to_numpy()))
 
 
 def summed_curve(curves: Mapping[str, tuple[npt.NDArray[np.int64], Array]], cash: float) -> tuple[pl.DataFrame, float]:

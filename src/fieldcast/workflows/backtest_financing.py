@@ -5,6 +5,7 @@ A rate that neither the plan states nor the store holds is none, and the run say
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -18,11 +19,14 @@ from fieldcast.market.tables import FUNDING
 from fieldcast.simulation.financing import BORROW_RATES, CASH_RATES, InterestTerms
 from fieldcast.simulation.market import Market
 from fieldcast.workflows.backtest_currencies import Purse
+from fieldcast.workflows.backtest_money import InstrumentPart
 from fieldcast.workflows.backtest_series import moment_of, yearly
 from fieldcast.workflows.backtest_settings import BacktestPlan
 from fieldcast.workflows.workspace import Workspace
 
 SHARES = (Kind.EQUITY, Kind.ETF)
+# a contract's month or day: ES.2024H, ESH24, BTCUSDT_230630, BTC-26DEC25, BTC-PERIOD-20251226
+_WITH_A_LAST_DAY = re.compile(r"(\.\d{4}[A-Z]|[FGHJKMNQUVXZ]\d{1,4}|[-_.]\d{6,8}|\d{1,2}[A-Z]{3}\d{2,4})$")
 
 
 def borrow_of(
@@ -91,9 +95,9 @@ def funding_of(
     frames = []
     part = plan.financing
     for one in market.instruments:
-        if not is_perpetual(one):
-            continue
         own = plan.instruments.get(one.id)
+        if not is_perpetual(one, own):
+            continue
         rate = part.funding if own is None or own.funding is None else own.funding
         if rate == "none":
             said.append(f"{one.id}: no funding is paid, as the plan states")
@@ -106,9 +110,33 @@ def funding_of(
     return pl.concat(kept) if kept else None
 
 
-def is_perpetual(instrument: Instrument) -> bool:
-    """A future without a last day; its symbol ends in PERP or SWAP."""
-    return instrument.kind is Kind.FUTURE and instrument.symbol.upper().endswith(("PERP", "SWAP"))
+def is_perpetual(instrument: Instrument, part: InstrumentPart | None = None) -> bool:
+    """True of a future without a last day: the plan says so, or its symbol ends in PERP or SWAP.
+
+    Raises
+    ------
+    ConfigError : it trades around the clock, and neither the plan nor its symbol (which has no date) says which it is; or the
+        plan says it of what is no future
+    """
+    told = None if part is None else part.perpetual
+    if instrument.kind is not Kind.FUTURE:
+        if told is not None:
+            raise ConfigError(
+                f"instruments.{instrument.id}.perpetual: expected a future, found kind {instrument.kind}; leave it out"
+            )
+        return False
+    if told is not None:
+        return told
+    symbol = instrument.symbol.upper()
+    if symbol.endswith(("PERP", "SWAP")):
+        return True
+    if instrument.calendar == "24/7" and _WITH_A_LAST_DAY.search(symbol) is None:
+        raise ConfigError(
+            f"expected to know whether {instrument.id}, a future that trades around the clock, has a last day or pays funding "
+            "for ever, found a symbol with neither a date nor PERP or SWAP at its end; write perpetual = true (or false) under "
+            f'[instruments."{instrument.id}"] of the plan'
+        )
+    return False
 
 
 def _stored_funding(

@@ -210,6 +210,7 @@ class InstrumentPart(Part):
     borrow : in place of the run's
     funding : a rate that is paid every `financing.funding_hours`, in place of what is stored
     withholding : in place of the run's
+    perpetual : of a future, whether it has no last day and so pays funding; none = as its symbol says
     """
 
     tick: Positive | None = None
@@ -219,6 +220,7 @@ class InstrumentPart(Part):
     borrow: RateOrSeries | None = None
     funding: Rate | None = None
     withholding: Withheld | None = None
+    perpetual: bool | None = None
 
     @property
     def terms(self) -> dict[str, Any]:

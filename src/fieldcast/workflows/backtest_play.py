@@ -57,6 +57,8 @@ def venue_settings(plan: BacktestPlan, data: BacktestData) -> VenueSettings:
         margins=margins,
         pattern_day_trader=account.pdt,
         pattern_equity=account.pdt_equity,
+        options=() if data.chain is None else data.chain.terms,
+        option_fees=None if plan.options is None or plan.options.preset is None else fee_schedule(plan.options.preset),
     )
 
 
@@ -94,6 +96,10 @@ def play_targets(data: BacktestData, plan: BacktestPlan, targets: Array) -> Simu
     """
     wanted = data.held(targets * (plan.account.weight / len(data.heads)))
     settings, events, rebalance = venue_settings(plan, data), data.events, plan.fills.rebalance
+    if data.chain is not None:
+        from fieldcast.workflows.backtest_chain_play import play_chain
+
+        return marked(play_chain(data, data.chain, wanted, settings, every_bar=rebalance == "every_bar"), data)
     if plan.exits.any or plan.sizing is not None:
         from fieldcast.workflows.backtest_exits import play_with_exits
 
@@ -122,9 +128,10 @@ def play_events(data: BacktestData, plan: BacktestPlan, code: UserStrategy) -> S
     """
     from fieldcast.simulation.events_run import run_events
 
-    if plan.exits.any or plan.sizing is not None:
+    if plan.exits.any or plan.sizing is not None or plan.options is not None:
         raise ConfigError(
-            f"expected no exits and no sizing in a plan with {code.path.name}, which places its own orders, found some"
+            f"expected no exits, no sizing and no options in a plan with {code.path.name}, which places its own orders, found "
+            "some"
         )
     return marked(run_events(code.make(), data.market, venue_settings(plan, data), events=data.events), data)
 

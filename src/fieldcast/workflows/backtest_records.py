@@ -16,7 +16,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,9 @@ from fieldcast.workflows.workspace import Workspace
 
 FOLDER = "runs"
 TABLES = ("orders", "fills", "trades", "journal", "equity", "positions")
-RECORD = ("orders", "fills", "flows", "equity")      # of `simulation.trading_record`, exact, in the folder `record`
+RECORD = ("orders", "fills", "flows", "equity", "accounts")      # of `simulation.trading_record`, exact, in the folder `record`
 ABOUT, REPORT = "run.json", "report.html"
+_TERMS = ("tick", "lot", "multiplier")               # as the plan had them, which the catalogue need not have
 _DIGITS = 16
 _BY_AGE = ("latest", "previous")
 
@@ -62,7 +63,8 @@ def record_tables(record: TradingRecord) -> dict[str, pl.DataFrame]:
     """The exact tables of a run, and the bars that it saw, for its folder."""
     bars = pl.concat([table.select("ts", "open", "close", "available_at", instrument=pl.lit(name))
                       for name, table in record.bars.items()])  # fmt: skip
-    return {part: getattr(record, part) for part in RECORD} | {"bars": bars}
+    terms = [{"instrument": one.id} | {name: str(getattr(one, name)) for name in _TERMS} for one in record.instruments.values()]
+    return {part: getattr(record, part) for part in RECORD} | {"bars": bars, "terms": pl.DataFrame(terms)}
 
 
 def read_record(workspace: Workspace, run: StoredRun) -> TradingRecord:
@@ -70,24 +72,27 @@ def read_record(workspace: Workspace, run: StoredRun) -> TradingRecord:
 
     Raises
     ------
-    MissingData : the run has none: it was in several currencies, held contracts that rolled or expired, or its folder is not
-        whole
+    MissingData : the run has none: contracts were exercised, assigned or delivered, or its folder is not whole
     """
     tables = {}
-    for part in (*RECORD, "bars"):
+    for part in (*RECORD, "bars", "terms"):
         file = run.folder / "record" / f"{part}.parquet"
         if not file.is_file():
             raise MissingData(
-                f"expected the exact tables of run {run.id} in {file.parent}, found no {part}: runs in several currencies, and "
-                "of contracts that rolled or expired, have none; run any other again"
+                f"expected the exact tables of run {run.id} in {file.parent}, found no {part}: runs in which contracts were "
+                "exercised, assigned or delivered have none; any other was written by an earlier version: run it again"
             )
         tables[part] = pl.read_parquet(file)
     grouped = tables.pop("bars").group_by("instrument", maintain_order=True)
     bars = {str(name): table.drop("instrument") for (name,), table in grouped}
-    instruments = {name: load_instrument(workspace.ledger, name) for name in bars}
+    instruments = {}
+    for row in tables["terms"].iter_rows(named=True):
+        terms: dict[str, Any] = {name: Decimal(row[name]) for name in _TERMS}
+        instruments[row["instrument"]] = replace(load_instrument(workspace.ledger, row["instrument"]), **terms)
     return TradingRecord(
         name=run.id, bars=bars, instruments=instruments, start=Decimal(str(run.about["start"])),
         orders=tables["orders"], fills=tables["fills"], equity=tables["equity"], flows=tables["flows"],
+        accounts=tables["accounts"],
     )  # fmt: skip
 
 

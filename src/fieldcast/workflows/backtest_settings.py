@@ -17,8 +17,8 @@ half_spread_bps = 1
 commission_bps = 0.5
 
 Every other table and key has the default that its class below states; money stands in `backtest_money`, sizes in
-`backtest_sizing`, rolls of futures in `backtest_futures`. With `[combine]` the strategies vote and run as one;
-without it each runs by itself, beside the others.
+`backtest_sizing`, rolls of futures in `backtest_futures`, options in `backtest_chain_settings`. With `[combine]` the strategies
+vote and run as one; without it each runs by itself, beside the others.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from fieldcast.ground import ConfigError, InvalidInput, MissingData, digest
-from fieldcast.market import DAILY, table_of
+from fieldcast.market import DAILY, sessions, table_of
 from fieldcast.market.tables import INTERVALS
 from fieldcast.strategy import CATALOGUE, Combination, strategy
+from fieldcast.workflows.backtest_chain_settings import OptionsPart
 from fieldcast.workflows.backtest_futures import FuturesPart
 from fieldcast.workflows.backtest_money import (
     Amount,
@@ -66,6 +67,7 @@ class DataPart(Part):
     first, last : UTC dates of bars, both included; none = all there are
     signals : prices that strategies see: `split` carries splits forward, so that what happens later moves no earlier price; `raw`
     actions : `stored` books the splits and dividends that the store knows; `none` runs on prices as they are
+    calendar : whose trading days count for every bar, such as XNYS or 24/7; none = the instruments' own, which have to agree
     """
 
     instruments: tuple[str, ...] = Field(min_length=1, max_length=2_000)
@@ -75,6 +77,14 @@ class DataPart(Part):
     last: date | None = None
     signals: Literal["split", "raw"] = "split"
     actions: Literal["stored", "none"] = "stored"
+    calendar: str | None = None
+
+    @field_validator("calendar")
+    @classmethod
+    def _a_known_calendar(cls, value: str | None) -> str | None:
+        if value is not None:
+            sessions(value)     # refuses one that does not exist, and names those that do
+        return value
 
     @field_validator("instruments")
     @classmethod
@@ -153,6 +163,9 @@ class CombinePart(Part):
 
     @model_validator(mode="after")
     def _sound(self) -> CombinePart:
+        for key, rule in (("threshold", "weighted"), ("least", "at_least")):
+            if self.rule != rule and getattr(self, key) != CombinePart.model_fields[key].default:
+                raise ValueError(f"{key}: expected the rule {rule}, which it belongs to, found {self.rule}")
         self.combination()
         return self
 
@@ -306,6 +319,7 @@ class BacktestPlan(Part):
     family : its runs are trials of this family
     benchmark : id of an instrument to be compared with; none = the run's own instruments, bought and held
     futures : when roots of futures among `data.instruments` roll; none = every instrument is played as it is stored
+    options : contracts of a stored chain that are held beside the shares, by rule
     sizing : how large a position is; none = the target's share of the account
     instruments : what is special to one of `data.instruments`, by id
     """
@@ -322,6 +336,7 @@ class BacktestPlan(Part):
     fx: FxPart = FxPart()
     financing: FinancingPart = FinancingPart()
     futures: FuturesPart | None = None
+    options: OptionsPart | None = None
     instruments: dict[str, InstrumentPart] = Field(default_factory=dict)
     projections: ProjectionsPart = ProjectionsPart()
     benchmark: str | None = None
@@ -347,6 +362,21 @@ class BacktestPlan(Part):
             if self.fills.rebalance == "every_bar":
                 raise ValueError("sizing: expected rebalance on_change, found every_bar: sizes follow changes of the target")
             self.sizing.check(self.exits.stop or self.exits.trailing, self.exits.target)
+        return self
+
+    @model_validator(mode="after")
+    def _options_fit(self) -> BacktestPlan:
+        if self.options is None:
+            return self
+        if self.exits.any or self.sizing is not None or self.fills.finer is not None or self.futures is not None:
+            raise ValueError(
+                "options: expected no [exits], no [sizing], no [futures] and no finer bars, found some: they are of shares alone"
+            )
+        under = self.options.underlying
+        if under is None and len(self.data.instruments) > 1:
+            raise ValueError(f"options.underlying: expected one of {', '.join(self.data.instruments)}, found none")
+        if under is not None and under not in self.data.instruments:
+            raise ValueError(f"options.underlying: expected one of {', '.join(self.data.instruments)}, found {under}")
         return self
 
     @model_validator(mode="after")
@@ -386,7 +416,7 @@ class BacktestPlan(Part):
 
         A table that is asked for stands with the defaults that act in it.
         """
-        names = ("exits", "sizing", "fx", "financing", "futures", "instruments")
+        names = ("exits", "sizing", "fx", "financing", "futures", "options", "instruments")
         usual = {name: BacktestPlan.model_fields[name].get_default(call_default_factory=True) for name in names}
         given = {name for name in names if getattr(self, name) != usual[name]}
         plain = _filled(self.model_dump(mode="json", include=given, exclude_none=True))
@@ -395,7 +425,14 @@ class BacktestPlan(Part):
     def settings(self) -> dict[str, Any]:
         """The plan as plain values, strategies by what decides their targets; the hash is over this."""
         plain: dict[str, Any] = self.model_dump(mode="json", exclude={"strategies", "family"})
+        if self.data.calendar is None:
+            del plain["data"]["calendar"]       # the hashes of runs from before the keys are theirs still
+        for part in plain["instruments"].values():
+            if part["perpetual"] is None:
+                del part["perpetual"]
         plain["strategies"] = [one.identity() for one in self.strategies]
+        if self.options is None:
+            del plain["options"]  # a plan without is named as it was before there were any
         if all(one.name != "projection" for one in self.strategies):
             del plain["projections"]
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -18,9 +18,10 @@ from fieldcast import __version__
 from fieldcast.data import load_instrument
 from fieldcast.data.actions import adjust
 from fieldcast.ground import ConfigError, MissingData, Shown, write_whole
+from fieldcast.simulation.market import Market
 from fieldcast.simulation.report import BacktestReport, DailyReturns, backtest_report, buy_and_hold, daily_returns, days_per_year
 from fieldcast.simulation.result import SimulationResult
-from fieldcast.simulation.trading_record import TradingRecord
+from fieldcast.simulation.trading_record import TradingRecord, is_recordable
 from fieldcast.strategy import Projection, UserStrategy, load_strategy, refuse_look_ahead, strategy
 from fieldcast.trading import Side, price_from_bar
 from fieldcast.validation.sealed import LookedSpan
@@ -38,6 +39,7 @@ from fieldcast.workflows.sealing import known_until, may_run, spans_looked_at
 from fieldcast.workflows.workspace import Workspace
 
 Array = npt.NDArray[np.float64]
+_WHOLE_PRICE_BPS = 10_000.0
 HELD = "the same instruments, held"
 _STAGE = "Strategies"
 
@@ -205,7 +207,8 @@ def open_data(workspace: Workspace, plan: BacktestPlan, progress: Progress) -> B
 def returns_of(result: SimulationResult) -> DailyReturns:
     """The account's returns by day."""
     calendars = frozenset(instrument.calendar for instrument in result.market.instruments)
-    return daily_returns(result.equity, start=result.start_equity, days_per_year=days_per_year(calendars))
+    year = days_per_year(calendars)
+    return daily_returns(result.equity, start=result.start_equity, days_per_year=year, days=result.market.session)
 
 
 def benchmark_of(
@@ -213,7 +216,8 @@ def benchmark_of(
 ) -> tuple[DailyReturns | None, str]:
     """What the runs are put beside: the plan's benchmark, or the run's own instruments, bought at the first close and held.
 
-    They are bought once, at the run's costs. Stored dividends are reinvested, where prices are raw and the runs book them.
+    They are bought once, at the run's costs, impact included. Stored dividends are reinvested, where prices are raw and the runs
+    book them.
     Prices in other currencies are in the run's own at the rates of their times.
 
     Parameters
@@ -225,20 +229,32 @@ def benchmark_of(
     if plan.benchmark is None:
         closes = {one.id: _held_closes(data, row) for row, one in enumerate(data.heads)}
         entry = {one.id: entry_cost(plan, data, row, start / len(closes)) for row, one in enumerate(data.heads)}
-        return buy_and_hold(closes, start=start, days_per_year=year, entry=entry), HELD
+        return _bought(closes, entry, start, year, market, HELD)
     described = load_instrument(workspace.ledger, plan.benchmark)
     first, last = _day(int(market.ts[0])), _day(int(market.ts[-1]))
     span = plan.data.model_copy(update={"instruments": (described.id,), "first": first, "last": last})
     own = {name: part for name, part in plan.instruments.items() if name == described.id}
     account = plan.account.model_copy(update={"currency": data.purse.base, "cash": Decimal(1)})
     alone = {"data": span, "instruments": own, "account": account, "fills": FillsPart(), "financing": FinancingPart(),
-             "sizing": None, "futures": None, "fx": plan.fx.model_copy(update={"conversions": ()})}  # fmt: skip
+             "sizing": None, "futures": None, "options": None, "fx": plan.fx.model_copy(update={"conversions": ()})}  # fmt: skip
     other_plan = plan.model_copy(update=alone)
     until = known_until(workspace, (described.id,), plan.hash)
     other = backtest_data(workspace, other_plan, until=until, progress=silent)
     entry = {described.id: entry_cost(plan, other, 0, start)}
     closes = {described.id: _held_closes(other, 0)}
-    return buy_and_hold(closes, start=start, days_per_year=year, entry=entry), described.id
+    return _bought(closes, entry, start, year, other.market, described.id)
+
+
+def _bought(
+    closes: Mapping[str, pl.DataFrame], entry: Mapping[str, tuple[float, bool]], start: float, year: float, market: Market,
+    name: str,
+) -> tuple[DailyReturns, str]:  # fmt: skip
+    """Bought and held after what the entry cost; the name says which impact could not be reckoned."""
+    shares = {one: share for one, (share, _) in entry.items()}
+    held = buy_and_hold(closes, start=start, days_per_year=year, entry=shares, market=market)
+    without = [one for one, (_, whole) in entry.items() if not whole]
+    said = f" (bought without the impact of {_short(without)}: too little volume in its first bar, or none)" if without else ""
+    return held, name + said
 
 
 def _raw_closes(data: BacktestData, row: int) -> Array:
@@ -250,16 +266,26 @@ def _raw_closes(data: BacktestData, row: int) -> Array:
     return raw
 
 
-def entry_cost(plan: BacktestPlan, data: BacktestData, row: int, amount: float) -> float:
-    """What buying one instrument for an amount of the base currency at its first close costs: spread, slippage, fees; a share."""
+def entry_cost(plan: BacktestPlan, data: BacktestData, row: int, amount: float) -> tuple[float, bool]:
+    """What buying one instrument for an amount of the base currency at its first close costs: a share of what is paid.
+
+    Spread, slippage, impact and fees, as the runs pay them. The impact is that of the units that the amount buys at the close, in
+    the volume of that bar; it is left out, and the second answer is False, where no volume is reported or where it would be the
+    whole price.
+    """
     instrument, place = data.heads[row], int(data.places[row][0])
     close, costs = price_from_bar(float(data.signals[row]["close"][0])), cost_model(plan)
-    price = costs.fill_price(Side.BUY, close, instrument.tick)
     rate = held_in(data.fx, (instrument.currency,), data.purse.base, data.market.ts)[instrument.currency][place]
-    quantity = Decimal(repr(amount / float(rate))) / (price * instrument.multiplier)
+    cash, volume = Decimal(repr(amount / float(rate))), float(data.signals[row]["volume"][0])
+    wanted = cash / (close * instrument.multiplier)
+    whole = not costs.impact_bps or costs.parts().total_bps(float(wanted), volume) < _WHOLE_PRICE_BPS
+    if not whole:
+        costs = replace(costs, impact_bps=Decimal(0))
+    price = costs.fill_price(Side.BUY, close, instrument.tick, quantity=wanted, volume=volume)
+    quantity = cash / (price * instrument.multiplier)
     paid = price * quantity * instrument.multiplier
     fee = costs.commission(price, quantity, instrument.multiplier, side=Side.BUY)
-    return float((paid + fee - close * quantity * instrument.multiplier) / paid)
+    return float((paid + fee - close * quantity * instrument.multiplier) / paid), whole
 
 
 def _held_closes(data: BacktestData, row: int) -> pl.DataFrame:
@@ -393,7 +419,7 @@ def _keep(
         "report": made.as_dict(),
     }
     tables = None
-    if len(data.purse.currencies) == 1 and bool((result.fills["order_id"] >= 0).all()):
+    if is_recordable(result):
         tables = record_tables(TradingRecord.of_result(result, name=name))
 
     def page(path: Path) -> Path:

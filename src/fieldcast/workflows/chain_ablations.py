@@ -37,7 +37,7 @@ from fieldcast.market import sessions
 from fieldcast.projection.walk_forward import OddsTask
 from fieldcast.validation import INTRADAY_DEALER, PRINT_STREAM, Upgrade
 from fieldcast.workflows.ablations import Ablation, nominated_task, recorded
-from fieldcast.workflows.chain_spot import PRICES, chain_spot
+from fieldcast.workflows.chain_spot import PRICES
 from fieldcast.workflows.experiment import Experiment, load_experiment
 from fieldcast.workflows.fields import Known, chain_rules
 from fieldcast.workflows.prepare import Array, Prepared, prepare
@@ -233,7 +233,7 @@ def _priced(source: Known, rows: pl.DataFrame | None, at: datetime, lost: _Lost,
         lost.add(f"{which} is not there")
         return None
     try:
-        spot = chain_spot(source.workspace, source.instrument, rows, at, chain_rules(source.instrument))
+        spot = source.spot(rows, at, chain_rules(source.instrument))
         return price_chain(rows, at, spot=spot.price, rules=spot.rules)
     except (MissingData, InvalidInput) as error:
         lost.add(f"{which} cannot be priced", str(error))

@@ -47,10 +47,19 @@ class ChainSpot:
     source: str
     ts: datetime | None = None
 
+    @property
+    def words(self) -> str:
+        """Where it comes from, for whoever reads a result."""
+        if self.source == "parity":
+            return "by put-call parity: neither the chain nor the store states one"
+        if self.rules.spot == "parity":
+            return "by put-call parity: a stated index is often older than the quotes"
+        if self.ts is not None:
+            return f"from {self.source} of the store at {self.ts:%Y-%m-%d %H:%M:%S} UTC: the chain states none"
+        return "as the chain states it"
 
-def chain_spot(
-    workspace: Workspace, instrument: Instrument, rows: pl.DataFrame, as_of: datetime, rules: ChainRules
-) -> ChainSpot:
+
+def chain_spot(workspace: Workspace, instrument: Instrument, rows: pl.DataFrame, as_of: datetime, rules: ChainRules) -> ChainSpot:
     """Where the spot of one snapshot comes from.
 
     Parameters
@@ -80,9 +89,7 @@ def chain_spot(
     return ChainSpot(None, replace(rules, spot="parity"), "parity")
 
 
-def stored_price(
-    workspace: Workspace, instrument: str, moment: datetime, as_of: datetime
-) -> tuple[datetime, float, str] | None:
+def stored_price(workspace: Workspace, instrument: str, moment: datetime, as_of: datetime) -> tuple[datetime, float, str] | None:
     """The newest price of an instrument that ended in the five minutes up to a moment and was known at `as_of`.
 
     Returns

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fieldcast.ground import InvalidInput, MissingData, Shown
-from fieldcast.simulation.differences import DifferenceReport, compare_runs
+from fieldcast.simulation.difference_report import DifferenceReport
+from fieldcast.simulation.differences import compare_runs
 from fieldcast.workflows.backtest_records import StoredRun, load_run, read_record
 from fieldcast.workflows.workspace import Workspace
 

@@ -19,7 +19,7 @@ from fieldcast.projection import ProjectionPacket, packet_from_row
 from fieldcast.validation import GateResult
 from fieldcast.workflows.experiment import Experiment
 from fieldcast.workflows.judge import judge
-from fieldcast.workflows.prepare import data_hash, used_covariate
+from fieldcast.workflows.prepare import data_hash, history_hash, used_covariate
 from fieldcast.workflows.progress import Progress, silent
 from fieldcast.workflows.records import latest_table, load_table
 from fieldcast.workflows.sealing import known_until
@@ -185,17 +185,34 @@ def cycle_once(
 
 
 def validated_before(
-    workspace: Workspace, instrument: str, experiment: Experiment, *, as_of: datetime | None = None
+    workspace: Workspace, instrument: str, experiment: Experiment, *, as_of: datetime | None = None, vix: str | None = None
 ) -> bool:
-    """True where the experiment was validated on an earlier part of the history known at `as_of`, no bar of which has changed."""
+    """True where the experiment was validated on an earlier part of the history known at `as_of`, no bar of which has changed.
+
+    Where the experiment reads a VIX series, that is part of the history: another series, or a bar of it that has changed since,
+    is another history.
+    """
     try:
         table = latest_table(workspace, experiment, instrument, "projections")
     except MissingData:
         return False
+    covariate = used_covariate(experiment, vix)
     known = workspace.store.read(instrument, as_of=as_of)
     last = table["as_of"][-1]
     past = known.filter(pl.col("ts") + DECISION_DELAY <= last)
-    return bool(past.height) and running_hashes(past)[-1] == table["data_hashes"][-1][0]["sha256"]
+    if not past.height or running_hashes(past)[-1] != table["data_hashes"][-1][0]["sha256"]:
+        return False
+    if "vix" not in experiment.features.blocks:
+        return True
+    try:
+        beside = None
+        if covariate is not None:
+            beside = covariate, workspace.store.read(covariate, as_of=as_of).filter(pl.col("ts") <= last)
+        wanted = history_hash(past, beside)
+        load_table(workspace, experiment, instrument, "projections", data_hash=wanted)
+    except MissingData:
+        return False
+    return True
 
 
 def projections_of(

@@ -102,7 +102,7 @@ def _ledger(settings: Settings) -> Check:
 
 def _kill_rules(settings: Settings) -> Check:
     """False-kill rates of the watch for the user's universe: what is watched, else what is tradable in the ledger, else one."""
-    from fieldcast.validation.watch import false_kills
+    from fieldcast.validation.false_kills import false_kills
 
     size, which = _universe(settings)
     found = false_kills(size, correlation=KILL_CORRELATION, runs=max(100, min(400, 6000 // size)))

@@ -1,13 +1,14 @@
 """The fields of one instrument at one moment, from everything that the store knows of it.
 
 Daily bars give the field table; a session's minutes, an option chain, an order book and the short volume give readings beside
-it, each only as far as it was known then. What is not stored is absent with its reason; what is stored but cannot be read (a
-chain whose quotes are all refused) is absent too, and the engine's own words stand in `notes`.
+it, each only as far as it was known then. A chain that states no price of its underlying takes it from the store, or from parity
+(`chain_spot`). What is not stored is absent with its reason; what is stored but cannot be read (a chain whose quotes are all
+refused) is absent too, and the engine's own words stand in `notes`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -28,6 +29,7 @@ from fieldcast.fields.regime import RegimeField, regime_field
 from fieldcast.fields.sentiment import TABLE, SentimentField, SentimentRules, sentiment_field
 from fieldcast.ground import InvalidInput, MissingData, Reason, Shown, utc
 from fieldcast.market import DAILY, DECISION_DELAY, Instrument, Kind, sessions
+from fieldcast.workflows.chain_spot import ChainSpot, chain_spot
 from fieldcast.workflows.cycles import not_in_the_future
 from fieldcast.workflows.upgrades import AUTO, SIGNS, EarnedParts
 from fieldcast.workflows.workspace import Workspace
@@ -36,6 +38,8 @@ INTRADAY = ("bars/1m", "bars/5m", "bars/15m", "bars/30m", "bars/1h")
 SESSIONS_BACK = timedelta(days=35)  # of intraday bars: the composite profile and the usual volume by time of day
 BOOK_BACK = timedelta(days=1)
 BOOK = BookSettings(quote_lag_seconds=0.05, oldest_seconds=60.0)  # streams stamped at receipt show the quote before its trade
+BOOK_WINDOW = timedelta(seconds=BOOK.window_seconds)
+BOOK_FIRST = timedelta(minutes=15)  # of messages before the window: feeds with snapshots every few minutes need no more
 COUNTS_BACK = timedelta(days=10)
 OLDEST_BARS = 5  # sessions
 NEAR = 0.005  # of the chain's price, within which a book is of the same market at the same time
@@ -142,13 +146,21 @@ def _read(source: Known, as_of: datetime, vix: str | None, sign: str, earned: Ea
 
     bars, minutes = source.daily(as_of, notes), source.minutes(as_of)
     chains, without, rules = *earned.chain(source.chains(as_of)), chain_rules(source.instrument)
-    depth, short = source.recent("depth", as_of), source.rows("short_volume", as_of)
+    depth, short = source.book(as_of), source.rows("short_volume", as_of)
+    for engine, tables, rows, back in (("book", ("depth",), depth, BOOK_BACK), ("session", INTRADAY, minutes, SESSIONS_BACK)):
+        if rows is None and (unread := source.out_of_reach(tables, as_of, back)) is not None:
+            notes[engine] = unread
     absent: dict[str, Reason] = {}
-    chain = None if chains is None else attempt("dealer", lambda: price_chain(chains, as_of, rules=rules))
+    spot = None if chains is None else attempt("dealer", lambda: source.spot(chains, as_of, rules))
+    chain = (
+        None
+        if chains is None or spot is None
+        else attempt("dealer", lambda: price_chain(chains, as_of, spot=spot.price, rules=spot.rules))
+    )
     policy = earned.policy(sign, chain)
     clock = source.instrument.calendar
     dealer = None if chain is None else attempt("dealer", lambda: dealer_field(chain, sign=policy, calendar=clock))
-    prints, quotes = source.recent("trades", as_of), source.recent("quotes", as_of)
+    prints, quotes = (source.window(table, as_of) for table in ("trades", "quotes"))
     told = {"trades": prints, "quotes": quotes}
     book = None if depth is None else attempt("book", lambda: book_field(depth, as_of, **told, settings=BOOK))
     volume = _usual_volume(bars, source.instrument)
@@ -162,7 +174,7 @@ def _read(source: Known, as_of: datetime, vix: str | None, sign: str, earned: Ea
     for name, part, rows in (("dealer", dealer, chains), ("elasticity", elasticity, chains)):
         if part is None:
             absent[name] = source.why_none("chains", without) if rows is None else Reason.UNDEFINED
-    readings = [_with_spot(earned.marked(part.reading()), rules) for part in (dealer, elasticity) if part is not None]
+    readings = [_with_spot(earned.marked(part.reading()), spot) for part in (dealer, elasticity) if part is not None]
     row: Mapping[str, float] = {}
     mood: Mapping[str, float] = {}
     regime = None
@@ -221,10 +233,9 @@ def _same_market(book: BookField, chain: PricedChain, notes: dict[str, str]) -> 
     return None
 
 
-def _with_spot(reading: Reading, rules: ChainRules) -> Reading:
+def _with_spot(reading: Reading, spot: ChainSpot | None) -> Reading:
     """Stamp where the spot came from."""
-    words = {"stated": "as the chain states it", "parity": "by put-call parity: a stated index is often older than the quotes"}
-    return replace(reading, conventions={**reading.conventions, "spot": words[rules.spot]})
+    return reading if spot is None else replace(reading, conventions={**reading.conventions, "spot": spot.words})
 
 
 def _without_bars(
@@ -271,14 +282,17 @@ class Known:
         self.simulated = instrument.simulated or bool(self.held["simulated"].any())
         self._vix = everything.filter((pl.col("table") == DAILY) & pl.col("instrument").str.contains(r":\^?VIX$"))
 
-    def rows(self, table: str, as_of: datetime, back: timedelta | None = None) -> pl.DataFrame | None:
-        """Rows known at `as_of` (of the last `back`); None where there are none."""
+    def rows(
+        self, table: str, as_of: datetime, back: timedelta | None = None, known_from: datetime | None = None
+    ) -> pl.DataFrame | None:
+        """Rows known at `as_of` (of the last `back`, and not before `known_from`); None where there are none."""
         if table not in set(self.held["table"]):
             return None
         first = None if back is None else (as_of - back).date()
         found = self.workspace.store.read(
-            self.instrument.id, table=table, as_of=as_of, first=first, last=as_of.date(), dataset=self.datasets.get(table)
-        )
+            self.instrument.id, table=table, as_of=as_of, first=first, last=as_of.date(), known_from=known_from,
+            dataset=self.datasets.get(table),
+        )  # fmt: skip
         return None if found.is_empty() else found
 
     def daily(self, as_of: datetime, notes: dict[str, str]) -> pl.DataFrame | None:
@@ -301,13 +315,46 @@ class Known:
         counts = None if rows is None else self.rows("open_interest", as_of, COUNTS_BACK)
         return rows if rows is None or counts is None else with_open_interest(rows, counts, as_of)
 
+    def spot(self, snapshot: pl.DataFrame, as_of: datetime, rules: ChainRules) -> ChainSpot:
+        """Where the price of the underlying comes from; see `chain_spot`."""
+        return chain_spot(self.workspace, self.instrument, snapshot, as_of, rules)
+
     def why_none(self, table: str, otherwise: Reason) -> Reason:
         """Stale, where the table holds only what is too old."""
         return Reason.STALE if otherwise is Reason.NO_DATA and table in set(self.held["table"]) else otherwise
 
+    def out_of_reach(self, tables: Sequence[str], as_of: datetime, back: timedelta) -> str | None:
+        """Why nothing of these tables is of this moment, where something is stored; None where nothing is."""
+        held = self.held.filter(pl.col("table").is_in(tables))
+        if held.is_empty():
+            return None
+        first, last = str(held["first_ts"].min())[:10], str(held["last_ts"].max())[:10]
+        return (
+            f"expected rows of {', '.join(sorted(set(held['table'])))} from {as_of - back:%Y-%m-%d} on that were known at "
+            f"{as_of:%Y-%m-%d %H:%M} UTC, found none (the store has {first} to {last}); choose another --as-of, or import more"
+        )
+
     def recent(self, table: str, as_of: datetime) -> pl.DataFrame | None:
         """Rows since the day before `as_of`."""
         return self.rows(table, as_of, BOOK_BACK)
+
+    def book(self, as_of: datetime) -> pl.DataFrame | None:
+        """Messages of the order book, as far back as its window rests on; the day before where that cannot be told sooner.
+
+        The rows are those on which the same states rest (`books.rests_within`), so that the end of a session does not cost the
+        whole of it.
+        """
+        from fieldcast.data.books import rests_within
+
+        rows = self.rows("depth", as_of, BOOK_BACK, as_of - BOOK_WINDOW - BOOK_FIRST)
+        if rows is not None and rests_within(rows, as_of - BOOK_WINDOW):
+            return rows
+        return self.recent("depth", as_of)
+
+    def window(self, table: str, as_of: datetime) -> pl.DataFrame | None:
+        """Rows that became known in the book's window; where there are none, those since the day before."""
+        rows = self.rows(table, as_of, BOOK_BACK, as_of - BOOK_WINDOW)
+        return self.recent(table, as_of) if rows is None else rows
 
     def minutes(self, as_of: datetime) -> pl.DataFrame | None:
         """The finest intraday bars that are known then."""

@@ -4,7 +4,8 @@
     odds       logistic on the moves of the last 1, 5, 15 and 60 minutes over sigma, the place of the close in the last hour's
                range and the level of volatility against its day; refitted each day on the days before it, and calibrated on the
                last of them
-    cone       adaptive conformal quantiles of the scores of the last five days
+    cone       adaptive conformal quantiles of the scores of the last five days; or, where a market never closes and it is asked
+               for, experts (`projection.cones.MinuteExperts`)
     the rest   as for daily projections (`projection.composer`)
 
 A horizon of h minutes begins at the end of a bar and ends h minutes later, with trading all the way: within one stretch of an
@@ -18,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Literal, get_args
 
 import numpy as np
 import polars as pl
@@ -30,7 +32,8 @@ from fieldcast.ground import InvalidInput, Reason, ShortHistory, digest
 from fieldcast.market import BAR_LATENCY, Instrument, segments, sessions_per_year, table_of, time_zone
 from fieldcast.models.volatility import TimeOfDay
 from fieldcast.projection import ProjectionPacket
-from fieldcast.projection.composer import HorizonPath, compose
+from fieldcast.projection.composer import ConeMaker, HorizonPath, compose
+from fieldcast.projection.cones import MinuteExperts, minute_scales
 from fieldcast.projection.conformal import AdaptiveConformal
 from fieldcast.projection.figures import horizon_figures
 from fieldcast.projection.packet import HorizonProjection, Provenance
@@ -47,6 +50,7 @@ MINUTE = 60_000_000  # microseconds
 DAY = 1440
 STALE = 5  # minutes for which the last price stands in for one at which nothing was traded
 ALWAYS_OPEN = "24/7"
+MinuteConeKind = Literal["conformal", "experts"]
 Whole = NDArray[np.int64]
 
 
@@ -61,6 +65,7 @@ class MinuteSettings:
     training : days that each fit of the odds looks back on
     scores : days whose scores make a cone
     l2, calibration_share, flat_share, gamma : of the logistic, its calibrator, the flat band and the cone's trackers
+    cones : what finds the cone's quantiles; "experts" for markets that never close (`scores` and `gamma` are then not used)
     """
 
     days: int = 30
@@ -71,8 +76,11 @@ class MinuteSettings:
     calibration_share: float = 0.2
     flat_share: float = 1.0 / 3.0
     gamma: float = 0.002
+    cones: MinuteConeKind = "conformal"
 
     def __post_init__(self) -> None:
+        if self.cones not in get_args(MinuteConeKind):
+            raise InvalidInput(f"expected cones out of {', '.join(get_args(MinuteConeKind))}, found {self.cones!r}")
         if not 4 <= self.initial < self.days or not 2 <= self.training <= self.initial or not 1 <= self.scores <= self.initial:
             raise InvalidInput(f"expected 4 <= initial < days, and training and scores within initial, found {self}")
 
@@ -140,7 +148,9 @@ def minute_path(rows: MinuteRows, instrument: Instrument, minutes: int, settings
     Raises
     ------
     ShortHistory : there are no rows past the initial days
+    InvalidInput : cones from experts for a market that closes
     """
+    _check_cones(instrument, settings)
     close = rows.bars["close"].to_numpy().astype(np.float64)
     always = instrument.calendar == ALWAYS_OPEN
     zone = "UTC" if always else time_zone(instrument.calendar)
@@ -187,8 +197,23 @@ def minute_path(rows: MinuteRows, instrument: Instrument, minutes: int, settings
         input_missing=odds.input_missing,
         data_coverage=np.isfinite(features).mean(axis=1),
         flat_share=settings.flat_share,
-        conformal=AdaptiveConformal(settings.gamma, settings.scores * rows.a_day, max(100, 2 * minutes)),
+        conformal=_cone_maker(rows, minutes, settings),
     )
+
+
+def _check_cones(instrument: Instrument, settings: MinuteSettings) -> None:
+    if settings.cones == "experts" and instrument.calendar != ALWAYS_OPEN:
+        raise InvalidInput(
+            f"expected a market that never closes for cones from experts, found {instrument.id} on {instrument.calendar}; "
+            "leave the cones at conformal"
+        )
+
+
+def _cone_maker(rows: MinuteRows, minutes: int, settings: MinuteSettings) -> ConeMaker:
+    least = max(100, 2 * minutes)
+    if settings.cones == "experts":
+        return MinuteExperts(minute_scales(rows.bars, minutes), least)
+    return AdaptiveConformal(settings.gamma, settings.scores * rows.a_day, least)
 
 
 COLUMNS = ("move_1", "move_5", "move_15", "move_60", "place_60", "level")
@@ -240,7 +265,7 @@ def project_minutes(
     ------
     MissingData : the instrument is unknown, or has no minute bars
     ShortHistory : too few days for an out-of-sample projection
-    InvalidInput : an unknown horizon, or one twice
+    InvalidInput : an unknown horizon, or one twice; cones from experts for a market that closes
     """
     not_in_the_future(workspace, as_of)
     chosen = settings or MinuteSettings()
@@ -262,6 +287,7 @@ def minute_packet(
     unknown = [name for name in horizons if name not in HORIZONS]
     if unknown or not horizons or len(set(horizons)) != len(horizons):
         raise InvalidInput(f"expected horizons out of {', '.join(HORIZONS)}, each once, found {list(horizons)}")
+    _check_cones(instrument, chosen)
     rows = minute_rows(bars, instrument, chosen.days)
     end = _moment(int(rows.ts[-1]))
     projected = []
@@ -291,7 +317,11 @@ def minute_packet(
 
 
 def _identity(settings: MinuteSettings) -> dict[str, object]:
-    return {"kind": "minute_projection", "columns": list(COLUMNS), **asdict(settings)}
+    """What names the settings; the kind of cones only where it isn't the default, so that earlier packets keep their name."""
+    plain = asdict(settings)
+    if settings.cones == "conformal":
+        del plain["cones"]
+    return {"kind": "minute_projection", "columns": list(COLUMNS), **plain}
 
 
 def _moment(microseconds: int) -> datetime:

@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from fieldcast.data import QualityReport, Store, quality
+from fieldcast.data import QualityReport, Store, content_sha256, quality
 from fieldcast.features import columns, compute, labels, warmup
 from fieldcast.ground import MissingData, digest
-from fieldcast.market import DECISION_DELAY, Instrument, sessions
+from fieldcast.market import DAILY, DECISION_DELAY, Instrument, sessions, table_of
 from fieldcast.workflows.experiment import Experiment
 
 Array = NDArray[np.float64]
@@ -143,10 +143,18 @@ def data_hash(
 ) -> str:
     """SHA-256 of what the projections of this instrument rest on, the covariate included."""
     found = store.content_hash(instrument, as_of=as_of)
-    if covariate is None and rows is None:
-        return found
-    other = None if covariate is None else [covariate, store.content_hash(covariate, as_of=as_of)]
-    return digest([found, other, rows])
+    return _joined(found, None if covariate is None else (covariate, store.content_hash(covariate, as_of=as_of)), rows)
+
+
+def history_hash(bars: pl.DataFrame, covariate: tuple[str, pl.DataFrame] | None = None) -> str:
+    """What `data_hash` says of a store that holds these daily bars of an instrument and of its covariate, and no others."""
+    table = table_of(DAILY)
+    other = None if covariate is None else (covariate[0], content_sha256(covariate[1], table))
+    return _joined(content_sha256(bars, table), other)
+
+
+def _joined(found: str, other: tuple[str, str] | None, rows: int | None = None) -> str:
+    return found if other is None and rows is None else digest([found, None if other is None else list(other), rows])
 
 
 def known_in_time(bars: pl.DataFrame, rows: int) -> NDArray[np.bool_]:

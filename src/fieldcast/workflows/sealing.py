@@ -19,22 +19,8 @@ from fieldcast.data import load_instrument
 from fieldcast.features import labels
 from fieldcast.ground import InvalidInput, MissingData, Shown, utc
 from fieldcast.market import sessions
-from fieldcast.validation.sealed import (
-    Effect,
-    LookedSpan,
-    Registered,
-    Seal,
-    add_seal,
-    look,
-    looked_at,
-    open_seal,
-    planned_effect,
-    register,
-    registrations,
-    require_effect,
-    sealed_from,
-    seals,
-)
+from fieldcast.validation.preregistration import Effect, Registered, planned_effect, register, registrations, require_effect
+from fieldcast.validation.sealed import LookedSpan, Seal, add_seal, look, looked_at, open_seal, sealed_from, seals
 from fieldcast.workflows.experiment import Experiment
 from fieldcast.workflows.workspace import Workspace
 

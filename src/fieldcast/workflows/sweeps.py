@@ -247,7 +247,8 @@ def _returns(curves: Mapping[str, tuple[Any, Any]], data: BacktestData, cash: fl
     left = {name: (ts, np.where(np.logical_or.accumulate(equity <= 0.0), 0.0, equity)) for name, (ts, equity) in curves.items()}
     curve, start = summed_curve(left, cash)
     curve = curve.with_columns(pl.max_horizontal("equity", pl.lit(start * _NOTHING)))
-    return daily_returns(curve, start=start, days_per_year=days_per_year(frozenset(one.calendar for one in data.instruments)))
+    year = days_per_year(frozenset(one.calendar for one in data.instruments))
+    return daily_returns(curve, start=start, days_per_year=year, days=data.market.days_at(curve["ts"].dt.epoch("us").to_numpy()))
 
 
 def _targets(workspace: Workspace, plan: BacktestPlan, part: StrategyPart, data: BacktestData, instrument: str) -> Any:

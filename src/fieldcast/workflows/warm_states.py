@@ -1,6 +1,6 @@
 """The files in which the warm states of instruments stand between two processes.
 
-One file for each instrument and experiment, `data/warm/<experiment>/<instrument>.npz` in the workspace: arrays, and one line of
+One file for each instrument and experiment, `data/warm/<experiment>/<instrument>.state` in the workspace: arrays, and one line of
 JSON for the rest. Nothing in it can be executed (no pickle), and it is written whole or not at all. It is an aid and never a
 source: a state is used where everything fits that its figures rest on, else it is passed over and made again, and the log says
 why.
@@ -9,7 +9,7 @@ why.
             rows to the projection; versions of the libraries that compute, Python's and the machine's kind
     data    how many bars, the moment of the last, SHA-256 over all their columns, and over the rows of the VIX series that were
             known by then: a bar that was restated, came late or went away leaves no state that fits
-    sum     SHA-256 over all of the file's arrays and its JSON
+    sum     SHA-256 over everything that follows it in the file
 
 Settings of the processor count too (a sum may round otherwise on another one): a workspace is not meant to be carried about.
 """
@@ -17,11 +17,11 @@ Settings of the processor count too (a sum may round otherwise on another one): 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import logging
+import math
 import platform
-import zipfile
+import struct
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -39,16 +39,21 @@ from fieldcast import __version__
 from fieldcast.ground import digest
 from fieldcast.ground.files import write_whole
 from fieldcast.market import Instrument, file_name
+from fieldcast.workflows.bars_hash import BarsHash
 from fieldcast.workflows.experiment import Experiment
-from fieldcast.workflows.records import table_hash
 from fieldcast.workflows.workspace import Workspace
 
 LOG = logging.getLogger("fieldcast.warm")
-FORMAT = 1
+FORMAT = 2
 FOLDER = "warm"
-_JSON, _SUM = "about.json", "sha256"
+_MAGIC, _SUM, _ALIGN = b"FCSTATE2", 32, 64
+_LENGTH = struct.Struct("<Q16x")  # of the JSON, in bytes
+_HEAD = len(_MAGIC) + _SUM + _LENGTH.size  # magic, SHA-256 of all that follows, length
 _CODE = ("data", "evaluation", "features", "fields", "ground", "indicators", "market", "models", "pricing", "projection")
-_MODULES = ("experiment", "prepare", "projector", "study", "walks", "warm_parts", "warm_states", "records", "sealing")
+_MODULES = (
+    "bars_hash", "experiment", "prepare", "projector", "projector_calendar", "projector_history", "projector_opening",
+    "projector_packets", "study", "walks", "warm_parts", "warm_states", "records", "sealing",
+)  # fmt: skip
 _LIBRARIES = ("numpy", "polars", "scipy", "numba", "lightgbm", "scikit-learn", "exchange_calendars")
 
 
@@ -110,28 +115,37 @@ def key_of(instrument: Instrument, experiment: Experiment, vix: str | None) -> d
     }
 
 
-def data_of(bars: pl.DataFrame, covariate: pl.DataFrame | None, known_by: datetime) -> dict[str, Any]:
-    """What a state rests on: the bars up to its last one, and of the VIX series what was known at that one's decision."""
-    seen = None if covariate is None else table_hash(covariate.filter(pl.col("available_at") <= known_by))
-    last = int(bars["ts"].dt.epoch("us")[-1])
-    return {"rows": bars.height, "last_ts": last, "bars": table_hash(bars), "vix": seen}
+def data_of(rows: int, last_ts: int, bars: str, covariate: pl.DataFrame | None, known_by: datetime) -> dict[str, Any]:
+    """What a state rests on: the bars up to its last one, and of the VIX series what was known at that one's decision.
+
+    Parameters
+    ----------
+    bars : their `BarsHash`
+    """
+    seen = None if covariate is None else BarsHash(covariate.filter(pl.col("available_at") <= known_by)).hexdigest()
+    return {"rows": rows, "last_ts": last_ts, "bars": bars, "vix": seen}
 
 
 def state_path(workspace: Workspace, instrument: str, experiment: Experiment) -> Path:
     """Where the state of an instrument stands."""
-    return workspace.settings.data_dir / FOLDER / experiment.hash[:16] / f"{file_name(instrument)}.npz"
+    return workspace.settings.data_dir / FOLDER / experiment.hash[:16] / f"{file_name(instrument)}.state"
 
 
 def keep_state(path: Path, state: KeptState) -> None:
     """Write a state, whole or not at all."""
-    about = {"key": state.key, "data": state.data, "values": state.values}
+    described, parts, place = {}, [], 0
+    for name, array in sorted(state.arrays.items()):
+        content = np.ascontiguousarray(array)
+        described[name] = [content.dtype.str, list(array.shape), place]
+        padded = -(-content.nbytes // _ALIGN) * _ALIGN
+        parts += [content.tobytes(), bytes(padded - content.nbytes)]
+        place += padded
+    about = {"key": state.key, "data": state.data, "values": state.values, "arrays": described}
     text = json.dumps(about, sort_keys=True, allow_nan=False).encode()
-    arrays = {name: np.ascontiguousarray(array) for name, array in state.arrays.items()}
-    arrays[_JSON] = np.frombuffer(text, dtype=np.uint8)
-    arrays[_SUM] = np.frombuffer(_sum(arrays), dtype=np.uint8)
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
-    write_whole(path, buffer.getvalue())
+    text += b" " * (-len(text) % _ALIGN)
+    rest = b"".join([text, *parts])
+    rest = _LENGTH.pack(len(text)) + rest
+    write_whole(path, _MAGIC + hashlib.sha256(rest).digest() + rest, durable=False)
 
 
 def kept_state(path: Path, key: Mapping[str, Any]) -> KeptState | str:
@@ -139,31 +153,36 @@ def kept_state(path: Path, key: Mapping[str, Any]) -> KeptState | str:
     if not path.is_file():
         return "none is kept"
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        return f"expected arrays in {path.name}, found a damaged file ({error})"
-    recorded = arrays.pop(_SUM, None)
-    if recorded is None or _JSON not in arrays or recorded.tobytes() != _sum(arrays):
+        content = path.read_bytes()
+    except OSError as error:
+        return f"expected a state in {path.name}, found a file that cannot be read ({error})"
+    if len(content) < _HEAD or not content.startswith(_MAGIC):
+        return f"expected a state of format {FORMAT} in {path.name}, found something else"
+    hashed_from = len(_MAGIC) + _SUM
+    if hashlib.sha256(memoryview(content)[hashed_from:]).digest() != content[len(_MAGIC) : hashed_from]:
         return f"expected the SHA-256 in {path.name} to be that of its content, found another"
-    about = json.loads(arrays.pop(_JSON).tobytes())
+    try:
+        begin = _HEAD + _LENGTH.unpack_from(content, hashed_from)[0]
+        about = json.loads(content[_HEAD:begin])
+        state = KeptState(about["key"], about["data"], _arrays_of(content, begin, about["arrays"]), about["values"])
+    except (ValueError, KeyError, TypeError) as error:
+        return f"expected key, data, values and arrays of numbers in {path.name}, found: {error}"
     for name, expected in key.items():
-        found = about["key"].get(name)
+        found = state.key.get(name)
         if found != expected:
             return f"expected {name} {_short(expected)}, found a state made with {_short(found)}"
-    return KeptState(about["key"], about["data"], arrays, about["values"])
+    return state
+
+
+def _arrays_of(content: bytes, begin: int, described: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """The arrays of a file, not to be written to; an array of objects, which bytes cannot hold, is a ValueError."""
+    return {
+        name: np.frombuffer(content, np.dtype(kind), math.prod(shape), begin + place).reshape(shape)
+        for name, (kind, shape, place) in described.items()
+    }
 
 
 def _short(value: Any) -> str:
     """A hash by its first digits, the rest as it is."""
     text = json.dumps(value, sort_keys=True) if isinstance(value, dict) else str(value)
     return text[:16] if len(text) == 64 else text
-
-
-def _sum(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    total = hashlib.sha256()
-    for name in sorted(arrays):
-        array = arrays[name]
-        total.update(f"{name}\0{array.dtype.str}\0{array.shape}\0".encode())
-        total.update(np.ascontiguousarray(array).tobytes())
-    return total.digest()

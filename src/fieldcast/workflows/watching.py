@@ -28,7 +28,8 @@ from fieldcast.ledger import tables
 from fieldcast.market import last_session, next_session, sessions
 from fieldcast.projection import ProjectionPacket, packet_from_row, record_packet
 from fieldcast.projection.packet import Provenance, missing_packet
-from fieldcast.validation.watch import FalseKills, Kill, Lock, PaperRow, Watched, false_kills, lock, watch
+from fieldcast.validation.false_kills import FalseKills, false_kills
+from fieldcast.validation.watch import Kill, Lock, PaperRow, Watched, lock, watch
 from fieldcast.workflows.cycles import projections_of
 from fieldcast.workflows.experiment import Experiment
 from fieldcast.workflows.progress import Progress, silent

@@ -29,8 +29,9 @@ print(*sorted(sys.modules))
 """
 NOT_NEEDED = (
     "pydantic", "pydantic_settings", "exchange_calendars", "pandas", "sklearn", "lightgbm", "arch", "joblib", "scipy.stats",
+    "scipy.linalg", "fieldcast.simulation._kernels_run", "fieldcast.simulation._state",
     "sqlalchemy", "fieldcast.strategy.idea", "fieldcast.strategy.exits", "fieldcast.strategy.monte_carlo", "fieldcast.fields",
-    "fieldcast.projection", "fieldcast.models", "fieldcast.evaluation", "fieldcast.workflows", "fieldcast.simulation.venue",
+    "fieldcast.projection", "fieldcast.models", "fieldcast.evaluation", "fieldcast.workflows", "fieldcast.simulation.openings",
     "fieldcast.simulation.fast.walk_forward", "fieldcast.ground.config",
 )  # fmt: skip
 

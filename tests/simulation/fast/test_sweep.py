@@ -68,6 +68,7 @@ def test_ties_of_averages_are_those_of_rational_arithmetic(one) -> None:
     exact = run_fast(np.array(above), tape, settings).figures
     found = sweep(ParameterSets.grid("sma_cross", {"fast": [fast], "slow": [slow]}), tape, settings)
     assert found["fills"].item() == exact["fills"]
+    assert run_rule(ParameterSets.of("sma_cross", [{"fast": fast, "slow": slow}]), tape, settings).figures == exact
     rounded = np.convolve(market.close[0], np.ones(fast) / fast, "full")[: market.bars]
     late = np.convolve(market.close[0], np.ones(slow) / slow, "full")[: market.bars]
     naive = np.where(np.arange(market.bars) >= slow - 1, rounded > late, False).astype(float)

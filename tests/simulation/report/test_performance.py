@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from fieldcast.evaluation import Interval
 from fieldcast.ground import InvalidInput, MissingData, Reason
-from fieldcast.market import STAMP
+from fieldcast.market import STAMP, Instrument, Kind
+from fieldcast.simulation.market import Market
 from fieldcast.simulation.report.drawdowns import drawdown_curve, drawdown_table
 from fieldcast.simulation.report.figures import Figure
 from fieldcast.simulation.report.monthly import monthly_table
@@ -190,3 +191,20 @@ def test_months_compound_to_years_and_years_to_the_whole() -> None:
     row = months.filter((pl.col("year") == 2016) & (pl.col("month") == 1)).row(0, named=True)
     assert row["days"] == 31
     assert row["return"] == pytest.approx(np.prod(1 + r[january]) - 1)
+
+
+def test_a_day_of_globex_begins_the_evening_before_in_chicago() -> None:
+    """Hourly bars of a future through a week: as many daily returns as sessions, and Monday's holds Sunday's evening."""
+    future = Instrument("XCME:ES", Kind.FUTURE, calendar="CMES")
+    begin = datetime(2024, 1, 7, 23, tzinfo=UTC)        # Sunday, 17:00 in Chicago
+    ends = [begin + timedelta(hours=n) for n in range(1, 119) if n % 24]     # each day's last hour is a pause
+    ts = np.array([int(one.timestamp()) for one in ends], dtype=np.int64) * 1_000_000
+    prices = 100.0 + np.arange(ts.size)
+    market = Market.of_arrays(future, ts, prices, prices, prices, prices)
+    hourly = pl.DataFrame({"ts": ends, "equity": prices}, schema_overrides={"ts": pl.Datetime("us", "UTC")})
+    by_session = daily_returns(hourly, start=99.0, days_per_year=252.0, days=market.session)
+    assert [str(day) for day in by_session.dates] == ["2024-01-08", "2024-01-09", "2024-01-10", "2024-01-11", "2024-01-12"]
+    assert by_session.equity[0] == prices[22]           # 23 hours from Sunday evening on
+    assert daily_returns(hourly, start=99.0, days_per_year=252.0).n == 6      # UTC dates cut Sunday's last hour off
+    with pytest.raises(InvalidInput, match="a trading day for each of 114 rows"):
+        daily_returns(hourly, start=99.0, days_per_year=252.0, days=market.session[:5])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fieldcast.ground import MissingData
 from fieldcast.market import BARS, PRICES, Instrument, Kind, sessions_between
 from fieldcast.simulation import _state as s
 from fieldcast.simulation.currencies import DatedRates
@@ -18,7 +20,7 @@ from fieldcast.simulation.event_table import EventKind
 from fieldcast.simulation.events import events_of
 from fieldcast.simulation.financing import CASH_RATES
 from fieldcast.simulation.market import Market
-from fieldcast.simulation.report import attribution, backtest_report, cost_breakdown, trades_in_base
+from fieldcast.simulation.report import attribution, backtest_report, cost_breakdown, next_open_returns, trades_in_base
 from fieldcast.simulation.result import SimulationResult
 from fieldcast.simulation.settings import VenueSettings
 from fieldcast.simulation.targets_run import run_targets
@@ -147,3 +149,53 @@ def test_a_report_of_several_currencies_has_its_parts() -> None:
     assert report.activity.turnover.value is not None
     assert set(report.absent) == {"benchmark", "hits"}
     assert report.trades.expectancy.value is not None
+
+
+def value_before_the_open(run: SimulationResult, t: int) -> float:
+    """Dollars of the account just before it trades at the open of bar t: cash and positions, each at the rate of then."""
+    moment, market = int(run.market.open_ts[t]), run.market
+    rate = [1.0 if name == "USD" else rate_at(run, moment) for name in run.units.currencies]
+    total = 0.0
+    for row in run.journal_rows:
+        before = row[s.J_TS] < moment or (row[s.J_TS] == moment and row[s.J_KIND] != s.K_FILL)
+        if row[s.J_ACCOUNT] == s.A_CASH and before:
+            total += row[s.J_AMOUNT] * rate[row[s.J_CURRENCY]] / 10.0**run.units.cash_decimals
+    for fill in run.fill_rows:
+        if fill[s.F_TS] < moment:
+            n = fill[s.F_INSTRUMENT]
+            lots = fill[s.F_SIDE] * fill[s.F_LOTS] * float(market.instruments[n].lot)
+            total += lots * market.open[n, t] * rate[run.units.currency[n]]
+    return total
+
+
+@settings(deadline=None, max_examples=6)
+@given(seed=st.integers(0, 10_000))
+def test_the_gate_sees_the_account_in_its_base_from_open_to_open(seed: int) -> None:
+    """It refused several currencies; each row's growth is that of cash and positions counted one by one."""
+    run = played(seed, PAID)
+    found = next_open_returns(run, run.market, HOME.id)
+    values = [value_before_the_open(run, t) for t in range(1, BARS_)]
+    growth = np.array(values[1:]) / np.array(values[:-1]) - 1.0
+    np.testing.assert_allclose(found.gross - found.cost, growth, atol=1e-7)
+    rates = [1.0, 1.0]
+    paid = np.zeros(BARS_)
+    for fill in run.fill_rows:
+        rates[1] = rate_at(run, int(fill[s.F_TS]))
+        parts = fill[s.F_FEE] + fill[s.F_SPREAD] + fill[s.F_SLIPPAGE] + fill[s.F_IMPACT]
+        paid[fill[s.F_BAR]] += parts * rates[run.units.currency[fill[s.F_INSTRUMENT]]] / 10.0**run.units.cash_decimals
+    np.testing.assert_allclose(found.cost, paid[1:-1] / np.array(values[:-1]), rtol=1e-6)
+    assert found.cost.sum() > 0.0
+
+
+def test_a_market_in_another_currency_is_held_in_the_base() -> None:
+    run = played(3, FREE, interest=False)
+    found = next_open_returns(run, run.market, EURO.id)
+    level = [run.market.open[1, t] * rate_at(run, int(run.market.open_ts[t])) for t in range(1, BARS_)]
+    np.testing.assert_allclose(found.benchmark, np.array(level[1:]) / np.array(level[:-1]) - 1.0, rtol=1e-9)
+
+
+def test_a_future_among_several_currencies_cannot_be_judged_and_is_named() -> None:
+    run = played(3, FREE, interest=False)
+    changed = replace(run, settings={**run.settings, "margined": [EURO.id]})
+    with pytest.raises(MissingData, match="found XETR:SAP, of which only the change in value is paid"):
+        next_open_returns(changed, run.market, HOME.id)

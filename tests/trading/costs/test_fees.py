@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from fieldcast.ground import ConfigError, InvalidInput, MissingData
 from fieldcast.trading import CostModel, FeeSchedule, Side, fee_schedule
-from fieldcast.trading.costs import VENUES, section_31_rate, trading_activity_fee
-from fieldcast.trading.costs.regulatory import ACTIVITY_FEE, SECTION_31
+from fieldcast.trading.costs import VENUES, FeeParts, section_31_rate, trading_activity_fee
+from fieldcast.trading.costs.regulatory import ACTIVITY_FEE, OPTION_ACTIVITY_FEE, SECTION_31
 
 ONE = Decimal(1)
 
@@ -102,6 +102,48 @@ def test_what_a_thousand_dollars_of_a_coin_cost(name: str, taker: str, maker: st
 
 
 @pytest.mark.parametrize(
+    ("name", "cost"),
+    [("tradier", "0"), ("tradier_lite_options", "3.50"), ("tradier_pro_options", "0"), ("tradier_pro_index_options", "3.50"),
+     ("tradier_pro_plus_index_options", "1.00")],
+)  # fmt: skip
+def test_what_ten_contracts_cost_at_tradier(name: str, cost: str) -> None:
+    """Golden: plans Lite, Pro and Pro Plus in Benzinga's article of 2024-12-05; stocks in QuantConnect/Lean#6085."""
+    assert fee_schedule(name).total(Decimal("2.50"), Decimal(10), Decimal(100), side=Side.BUY) == Decimal(cost)
+
+
+def test_shares_at_tradier_pay_the_regulators() -> None:
+    """27.80 a million of 100,000 sold and 0.000166 for each of 1,000 shares, each up to the cent."""
+    parts = fee_schedule("tradier").with_regulatory_on(date(2025, 2, 3)).parts(Decimal(100), Decimal(1000), ONE, side=Side.SELL)
+    assert (parts.commission, parts.section_31, parts.activity_fee) == (Decimal(0), Decimal("2.78"), Decimal("0.17"))
+
+
+@pytest.mark.parametrize(
+    ("name", "commission", "section_31", "activity"),
+    [("schwab_options", "6.50", "0.07", "0.03"), ("tradier_pro_options", "0", "0.07", "0.03"),
+     ("tradier_pro_index_options", "3.50", "0", "0.03")],
+)  # fmt: skip
+def test_contracts_pay_the_regulators_as_contracts(name: str, commission: str, section_31: str, activity: str) -> None:
+    """Golden: 27.80 a million of a premium of 2,500 sold is 0.0695, 0.00279 for each of ten contracts 0.0279, up to the cent."""
+    dated = fee_schedule(name).with_regulatory_on(date(2025, 2, 3))
+    sold = dated.parts(Decimal("2.50"), Decimal(10), Decimal(100), side=Side.SELL)
+    assert sold == FeeParts(Decimal(commission), Decimal(section_31), Decimal(activity))
+    bought = dated.parts(Decimal("2.50"), Decimal(10), Decimal(100), side=Side.BUY)
+    assert (bought.section_31, bought.activity_fee) == (0, 0)
+
+
+def test_contracts_on_a_day_not_on_record_are_refused() -> None:
+    """2012-01-03 has the rate of shares on record and not that of options."""
+    with pytest.raises(MissingData, match="trading activity fee of options"):
+        fee_schedule("schwab_options").with_regulatory_on(date(2012, 1, 3))
+
+
+@pytest.mark.parametrize("name", ["kraken", "binance_spot", "binance_usd_margined", "coinbase_exchange"])
+def test_the_regulators_of_shares_take_nothing_of_coins(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name}, of coins"):
+        fee_schedule(name).with_regulatory_on(date(2025, 2, 3))
+
+
+@pytest.mark.parametrize(
     ("day", "rate"),
     [("2018-05-21", "0.0000231"), ("2018-05-22", "0.0000130"), ("2019-04-15", "0.0000130"), ("2019-04-16", "0.0000207"),
      ("2020-02-17", "0.0000207"), ("2020-02-18", "0.0000221"), ("2021-02-24", "0.0000221"), ("2021-02-25", "0.0000051"),
@@ -128,7 +170,7 @@ def test_a_plan_takes_the_rates_of_a_day() -> None:
     assert trading_activity_fee(date(2012, 2, 29)) == (Decimal("0.000090"), Decimal("4.50"))
 
 
-@pytest.mark.parametrize("known", [SECTION_31, ACTIVITY_FEE])
+@pytest.mark.parametrize("known", [SECTION_31, ACTIVITY_FEE, OPTION_ACTIVITY_FEE])
 def test_spans_on_record_do_not_overlap(known: tuple[object, ...]) -> None:
     spans = [(one.first, one.last) for one in known]  # type: ignore[attr-defined]
     assert all(first <= last for first, last in spans)

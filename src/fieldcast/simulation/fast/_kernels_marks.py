@@ -19,8 +19,8 @@ the compiler does not vectorise them.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from fieldcast.ground.compiler import njit
 from fieldcast.simulation._kernels_fill import E8
 from fieldcast.simulation.fast._compiled import kernel, summing_kernel
 from fieldcast.simulation.fast._layout import (
@@ -180,6 +180,14 @@ def equity_curve(close, factor, start_cash, fills, begin, curve):  # type: ignor
             first = until
         cash, lots = fills[k, X_CASH], fills[k, X_POSITION]
     _line(close[first:], cash, lots * factor, curve[first:])
+
+
+@kernel
+def whole_prices(prices, scale, found):  # type: ignore[no-untyped-def]
+    """(T,) int64 prices * scale, half to even; 0 where there is none."""
+    for t in range(prices.shape[0]):
+        price = prices[t]
+        found[t] = int(np.rint(price * scale)) if price > 0.0 else 0
 
 
 @njit(cache=True, nogil=True)

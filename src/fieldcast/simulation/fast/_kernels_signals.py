@@ -46,6 +46,23 @@ def sma_cross(prefix, fast, slow, short, marks):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def prefix_sums(closes, found):  # type: ignore[no-untyped-def]
+    """Prefix sums of closes less the first into found (T + 1,) float64; the largest of them, positive or not.
+
+    closes : (T,) int64, whose sums have to fit in 63 bits; those of `found` are exact up to 2^53
+    """
+    total = closes[0] * 0
+    low, high, base = total, total, closes[0]
+    found[0] = 0.0
+    out = found[1:]
+    for t in range(closes.shape[0]):
+        total += closes[t] - base
+        low, high = min(low, total), max(high, total)
+        out[t] = float(total)
+    return max(high, -low)
+
+
+@kernel
 def mean_reversion(closes, prefix, period, short, marks):  # type: ignore[no-untyped-def]
     """Levels: below the mean of the last `period` closes, or above it; closes (T,) on the base of the sums."""
     bars = closes.shape[0]

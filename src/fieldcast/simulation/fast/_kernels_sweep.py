@@ -8,8 +8,8 @@ figures do not depend on how many there are.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from fieldcast.ground.compiler import njit
 from fieldcast.simulation.fast import _kernels_signals as signals
 from fieldcast.simulation.fast._compiled import kernel
 from fieldcast.simulation.fast._kernels_account import next_opens, play

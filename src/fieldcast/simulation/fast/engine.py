@@ -238,10 +238,13 @@ def run_rule(sets: ParameterSets, tape: Tape, settings: FastSettings, number: in
     from fieldcast.simulation.fast._kernels_sweep import rule_decisions
 
     at, codes = np.empty(tape.length, dtype=np.int64), np.empty(tape.length, dtype=np.int64)
-    squares = tape.squares if sets.rule == "bollinger" else np.empty(0, dtype=np.int64)
-    count = rule_decisions(
-        RULES[sets.rule][0], sets.values[number], tape.closes, tape.sums, tape.exact_sums(sets.longest), squares, at, codes
-    )
+    nothing = np.empty(0, dtype=np.int64)
+    averages = tape.price_sums(sets.longest) if sets.rule == "sma_cross" else np.empty(0)
+    if averages.size:
+        shared = (tape.close, nothing, averages, nothing)
+    else:
+        shared = (tape.closes, tape.sums, tape.exact_sums(sets.longest), tape.squares if sets.rule == "bollinger" else nothing)
+    count = rule_decisions(RULES[sets.rule][0], sets.values[number], *shared, at, codes)
     codes = codes[:count] * tape.terms(settings)[layout.T_UNIT]
     return _play(at[:count], codes, tape, settings, 0, tape.length)
 
@@ -282,11 +285,8 @@ def sweep_targets(
 
 def arrays_of(tape: Tape) -> dict[str, NDArray[Any]]:
     """What a strategy sees of a tape: (T,) arrays that cannot be written to."""
-    market, n, bars = tape.market, tape.row, tape.bars
-    arrays: dict[str, NDArray[Any]] = {
-        name: getattr(market, name)[n][bars] for name in ("open", "high", "low", "close", "volume")
-    }
-    arrays["ts"] = market.ts[bars]
+    arrays = {name: tape.values(name) for name in ("open", "high", "low", "close", "volume")}
+    arrays["ts"] = tape.market.ts[tape.first : tape.stop] if tape.present is None else tape.market.ts[tape.bars]
     for array in arrays.values():
         array.flags.writeable = False
     return arrays
@@ -348,16 +348,16 @@ def _decisions(
 def _play(
     at: NDArray[np.int64], codes: NDArray[np.int64], tape: Tape, settings: FastSettings, begin: int, stop: int
 ) -> FastResult:
-    from fieldcast.simulation.fast._kernels_account import next_opens, play
+    from fieldcast.simulation.fast._kernels_account import play
 
-    prints = np.empty(len(at), dtype=np.int64)
-    next_opens(tape.open, at, len(at), prints)
+    opened = tape.open if settings.exits else tape.close      # without exits no open is read but those of the decisions
+    prints = tape.opens_after(at)
     whole = np.empty(layout.WHOLES, dtype=np.int64)
     real = np.empty(layout.REALS)
     fills = np.empty((2 * len(at), layout.FILL_COLUMNS), dtype=np.int64)
     count = play(
-        tape.open, tape.high, tape.low, tape.close, tape.volume(settings), tape.costs(settings),
-        tape.shares(settings), tape.lots_of_unit,
+        opened, *tape.extremes(settings), tape.close, tape.volume(settings), tape.costs(settings), tape.shares(settings),
+        tape.lots_of_unit,
         tape.terms(settings), begin, stop, at, codes, prints, len(at), whole, real, fills, np.zeros(3, dtype=np.int64),
     )  # fmt: skip
     refuse_unpriced(whole[None], tape)

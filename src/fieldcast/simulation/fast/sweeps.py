@@ -194,7 +194,7 @@ def _shared(sets: ParameterSets, tape: Tape, settings: FastSettings) -> tuple[An
     """What `sweep_block` wants between the sets and the results."""
     squares = tape.squares if sets.rule == "bollinger" else np.empty(0, dtype=np.int64)
     return (
-        tape.closes, tape.sums, tape.exact_sums(sets.longest), squares, tape.open, tape.high, tape.low, tape.close,
+        tape.closes, tape.sums, tape.exact_sums(sets.longest), squares, tape.open, *tape.extremes(settings), tape.close,
         tape.volume(settings), tape.costs(settings), tape.shares(settings), tape.lots_of_unit, tape.terms(settings),
     )  # fmt: skip
 
@@ -206,7 +206,7 @@ def _block(piece: tuple[int, NDArray[np.float64], tuple[Any, ...]]) -> tuple[NDA
     spans = shared[-1]
     whole = np.empty((len(values), len(spans), layout.WHOLES), dtype=np.int64)
     real = np.empty((len(values), len(spans), layout.REALS))
-    sweep_block(rule, values, 0, len(values), *shared, whole, real)  # type: ignore[call-arg]
+    sweep_block(rule, values, 0, len(values), *shared, whole, real)
     return whole, real
 
 

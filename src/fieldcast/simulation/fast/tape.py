@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fieldcast.ground import ConfigError, InvalidInput
+from fieldcast.simulation._charges import cost_table, e8_up, fee_row
 from fieldcast.simulation._kernels_fill import OHLC, WORST
 from fieldcast.simulation.fast import _layout as layout
 from fieldcast.simulation.fast.settings import FastSettings
@@ -33,23 +34,21 @@ _SIZING = {"weight": layout.WEIGHT, "units": layout.LOTS, "volatility": layout.V
 
 @dataclass(frozen=True, eq=False)
 class Tape:
-    """T bars of one instrument of a market, those in which it has none left out.
+    """T bars of one instrument of a market, those in which it has none left out. What a run does not ask for is never made.
 
     Parameters
     ----------
     market, row : where it comes from; `units` are those of the market
-    bars : (T,) numbers of its bars on the market's clock
-    open, high, low, close : (T,) int64 price units; open 0 = no print that may be traded at
+    first, stop : its part of the bars that the instrument has
+    present : numbers of all bars that the instrument has on the market's clock; None: it has them all
     """
 
     market: Market
     row: int
     units: Units
-    bars: Integers
-    open: Integers
-    high: Integers
-    low: Integers
-    close: Integers
+    first: int
+    stop: int
+    present: Integers | None = None
 
     @classmethod
     def of(cls, market: Market, row: int = 0) -> Tape:
@@ -66,24 +65,16 @@ class Tape:
         instrument = market.instruments[row]
         if not instrument.tradable and not instrument.notional:
             raise InvalidInput(f"expected an instrument that can be held, found {instrument.id}")
-        units = Units.of(market)
-        scale = float(units.price_scale[row])
-        closes = market.close[row]
-        bars = np.flatnonzero(closes == closes)
-        if not bars.size:
-            raise InvalidInput(f"expected bars of {instrument.id}, found none")
-        whole = bars.size == closes.size
-        part = slice(None) if whole else bars
-        arrays = {name: price_units(getattr(market, name)[row][part], scale) for name in ("open", "high", "low", "close")}
-        untrusted = ~market.trusted_open[row][part]
-        if untrusted.any():
-            arrays["open"][untrusted] = 0
-        for name, extreme in (("high", np.maximum), ("low", np.minimum)):
-            missing = arrays[name] == 0
-            if missing.any():      # a missing extreme is what is known of the bar
-                known = np.where(arrays["open"] > 0, arrays["open"], arrays["close"])
-                arrays[name][missing] = extreme(known, arrays["close"])[missing]
-        tape = cls(market=market, row=row, units=units, bars=bars, **arrays)
+        units, present = Units.of(market), None
+        if not market.has_every_price(row):
+            closes = market.close[row]
+            present = np.flatnonzero(closes == closes)
+            if not present.size:
+                raise InvalidInput(f"expected bars of {instrument.id}, found none")
+            if present.size == closes.size:
+                present = None
+        stop = market.bars if present is None else present.size
+        tape = cls(market=market, row=row, units=units, first=0, stop=stop, present=present)
         market._cache[key] = tape
         return tape
 
@@ -94,25 +85,90 @@ class Tape:
     @property
     def length(self) -> int:
         """T."""
-        return self.close.size
+        return self.stop - self.first
 
     def between(self, start: int, stop: int) -> Tape:
         """Bars start..stop-1 as a tape of their own."""
         if not 0 <= start < stop <= self.length:
             raise InvalidInput(f"expected bars within 0..{self.length}, found {start}..{stop}")
-        part = slice(start, stop)
-        return Tape(
-            market=self.market, row=self.row, units=self.units, bars=self.bars[part], open=self.open[part],
-            high=self.high[part], low=self.low[part], close=self.close[part],
-        )  # fmt: skip
+        part = Tape(self.market, self.row, self.units, self.first + start, self.first + stop, self.present)
+        for name in ("open", "high", "low", "close"):  # what has been made serves the part too
+            if name in self.__dict__:
+                part.__dict__[name] = self.__dict__[name][start:stop]
+        return part
+
+    # -- the bars ----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def bars(self) -> Integers:
+        """(T,) numbers of its bars on the market's clock."""
+        return np.arange(self.first, self.stop) if self.present is None else self.present[self.first : self.stop]
+
+    def values(self, name: str) -> NDArray[Any]:
+        """(T,) of an array of the market, such as `close`; what is not left out is not copied."""
+        row: NDArray[Any] = getattr(self.market, name)[self.row]
+        return row[self.first : self.stop] if self.present is None else row[self.bars]
+
+    @property
+    def scale(self) -> float:
+        """Price units of 1."""
+        return float(self.units.price_scale[self.row])
+
+    @cached_property
+    def close(self) -> Integers:
+        """(T,) int64 price units."""
+        return price_units(self.values("close"), self.scale)
+
+    @cached_property
+    def open(self) -> Integers:
+        """(T,) int64 price units; 0 = no print that may be traded at."""
+        found, untrusted = price_units(self.values("open"), self.scale), ~self.values("trusted_open")
+        if untrusted.any():
+            found[untrusted] = 0
+        return found
+
+    @cached_property
+    def high(self) -> Integers:
+        """(T,) int64 price units; one that is missing is the highest that is known of the bar."""
+        return self._extreme("high", np.maximum)
+
+    @cached_property
+    def low(self) -> Integers:
+        """(T,) int64 price units; one that is missing is the lowest that is known of the bar."""
+        return self._extreme("low", np.minimum)
+
+    def _extreme(self, name: str, extreme: Any) -> Integers:
+        found = price_units(self.values(name), self.scale)
+        missing = found == 0
+        if missing.any():
+            known = np.where(self.open > 0, self.open, self.close)
+            found[missing] = extreme(known, self.close)[missing]
+        return found
+
+    def extremes(self, settings: FastSettings) -> tuple[Integers, Integers]:
+        """(high, low) for a run with exits; without any a kernel reads neither, and is handed the closes."""
+        return (self.high, self.low) if settings.exits else (self.close, self.close)
+
+    def opens_after(self, at: Integers) -> Integers:
+        """The open of the bar after each of these bars in price units; 0 where there is none that may be traded at."""
+        if "open" in self.__dict__:
+            from fieldcast.simulation.fast._kernels_account import next_opens
+
+            prints = np.empty(at.size, dtype=np.int64)
+            next_opens(self.open, at, at.size, prints)
+            return prints
+        after = at + 1
+        last = bool(after.size) and int(after[-1]) == self.length
+        known = after[:-1] if last else after
+        prints = price_units(self.values("open")[known], self.scale) * self.values("trusted_open")[known]
+        return np.append(prints, 0) if last else prints
 
     # -- what the kernels share --------------------------------------------------------------------------------------
 
     @cached_property
     def closes(self) -> Integers:
         """(T,) closes for rules: whole units, less the first."""
-        prices = self.market.close[self.row]
-        found = close_units(prices if self.length == prices.size else prices[self.bars])
+        found = close_units(self.values("close"))
         found -= found[0]
         return found
 
@@ -132,6 +188,8 @@ class Tape:
 
     @cached_property
     def _opens_missing(self) -> Integers:
+        if self.market.has_every_price(self.row) and bool(self.values("trusted_open").all()):
+            return np.empty(0, dtype=np.int64)
         return np.flatnonzero(self.open[1:] == 0)
 
     @cached_property
@@ -161,6 +219,26 @@ class Tape:
                 f"window of {longest}: use fewer bars or prices with fewer decimals"
             )
         return np.empty(0)
+
+    @cached_property
+    def _price_sums(self) -> tuple[Floats, float]:
+        """(T + 1,) float64 prefix sums of closes in price units less the first, and the largest; (0,) where that is too large."""
+        from fieldcast.simulation.fast._kernels_signals import prefix_sums
+
+        market = self.market
+        top = market.highest(self.row) if market.has_every_price(self.row) else float(self.values("close").max())
+        if self.length * (top * self.scale + 1.0) >= LARGEST:
+            return np.empty(0), float(LARGEST)
+        found = np.empty(self.length + 1)
+        return found, float(prefix_sums(self.close, found))
+
+    def price_sums(self, longest: int) -> Floats:
+        """Prefix sums of the closes in price units where every product with a window of up to `longest` bars is exact, else (0,).
+
+        They say of two averages which is larger, as `exact_sums` do, and are made in one pass over the closes of the account.
+        """
+        found, reach = self._price_sums
+        return found if 2.0 * longest * reach < EXACT else np.empty(0)
 
     # -- terms of an account -------------------------------------------------------------------------------------------
 
@@ -199,7 +277,7 @@ class Tape:
         """
         if settings.venue.costs.impact_bps == 0:
             return np.empty(0)
-        volume = self.market.volume[self.row][self.bars]
+        volume = self.values("volume")
         bad = np.flatnonzero(~(volume > 0.0))
         if bad.size:
             raise InvalidInput(
@@ -213,7 +291,7 @@ class Tape:
         if settings.size.kind != "volatility":
             return np.empty(0, dtype=np.int64)
         window = settings.size.window
-        price = self.market.close[self.row][self.bars]
+        price = self.values("close")
         share = np.zeros(self.length, dtype=np.int64)
         if price.size <= window:
             return share
@@ -228,8 +306,6 @@ class Tape:
 
 def terms_of(market: Market, row: int, units: Units, settings: FastSettings) -> Integers:
     """(TERMS,) int64 of one instrument of a market."""
-    from fieldcast.simulation._account import e8_up, fee_row  # the venue's own kernels load with it
-
     venue, size = settings.venue, settings.size
     margin = venue.margin_of(market.instruments[row].id)
     if venue.is_margined(market.instruments[row]) or margin.initial_per_unit != 0:
@@ -283,10 +359,7 @@ def terms_table(market: Market, units: Units, settings: FastSettings) -> Integer
 
 def costs_of(market: Market, settings: FastSettings) -> Floats:
     """(3, N, W) bps, the venue's own."""
-    from fieldcast.simulation._account import _costs
-
-    found: Floats = _costs(market, settings.venue)
-    return found
+    return cost_table(market, settings.venue)
 
 
 def units_of(market: Market, settings: FastSettings) -> Units:
@@ -304,6 +377,12 @@ def units_of(market: Market, settings: FastSettings) -> Units:
 
 def price_units(prices: Floats, scale: float | Floats) -> Integers:
     """Prices in price units, half to even as the venue's; 0 where there is none."""
+    if isinstance(scale, float):
+        from fieldcast.simulation.fast._kernels_marks import whole_prices
+
+        found: Integers = np.empty(prices.size, dtype=np.int64)
+        whole_prices(np.ascontiguousarray(prices), scale, found)
+        return found
     scaled = prices * scale
     np.rint(scaled, out=scaled)
     if not np.isfinite(scaled.sum()):

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from fieldcast.evaluation import Interval
 from fieldcast.evaluation.intervals import DRAWS, resampled_sums, summarise
 from fieldcast.ground import InvalidInput, MissingData, Reason
+from fieldcast.simulation.market import Market
 from fieldcast.simulation.report.figures import Figure
 from fieldcast.simulation.report.performance import Array, DailyReturns, Performance, block_of, performance
 
@@ -54,14 +55,16 @@ class Benchmark:
 
 
 def buy_and_hold(
-    closes: Mapping[str, pl.DataFrame], *, start: float, days_per_year: float, entry: Mapping[str, float] | None = None
-) -> DailyReturns:
+    closes: Mapping[str, pl.DataFrame], *, start: float, days_per_year: float, entry: Mapping[str, float] | None = None,
+    market: Market | None = None,
+) -> DailyReturns:  # fmt: skip
     """Equal amounts of every instrument bought at its first close and held.
 
     Parameters
     ----------
     closes : by instrument: `ts`, `close`; one currency. An instrument whose first close comes later waits in cash until then
     entry : by instrument: what buying it costs, a share of its amount; None = nothing
+    market : whose trading days count; None: UTC days
 
     Raises
     ------
@@ -83,7 +86,8 @@ def buy_and_hold(
     columns = [name for name in whole.columns if name != "ts"]
     held = whole.sort("ts").with_columns(pl.col(columns).forward_fill().fill_null(1.0))
     curve = held.select("ts", equity=start * pl.mean_horizontal(columns))
-    return daily_returns(curve, start=start, days_per_year=days_per_year)
+    days = None if market is None else market.days_at(curve["ts"].dt.epoch("us").to_numpy())
+    return daily_returns(curve, start=start, days_per_year=days_per_year, days=days)
 
 
 def beside(

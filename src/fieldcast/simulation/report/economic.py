@@ -7,6 +7,9 @@ Let t be the first bar of session s, E(t) the equity at its close, and everythin
     cost(s)   spread, slippage, impact and commissions of every fill of the session, / V(s)
     gross(s)  (V(s+1) - V(s)) / V(s) + cost(s), so that 1 + gross - cost chains to the account's own growth
 
+A run in several currencies is judged in its base: a balance, and a position in another currency, counts at the rate that the run
+had booked by that open, or that close, and what a fill cost at that of its moment.
+
 A position of an instrument without an open in bar t stands at its last close. A split changes the lots, and a price from before
 it counts times old / new. The benchmark is one instrument held from open to open, with the splits of the run's events, and with
 their dividends put back into it at the open of the ex-date. The decision behind a session's row was made at the end of the bar
@@ -24,11 +27,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from fieldcast.ground import IntegrityError, InvalidInput, MissingData
+from fieldcast.market import Kind
 from fieldcast.simulation import _state as s
 from fieldcast.simulation._round_trips import splits_of
 from fieldcast.simulation.event_table import PRICE_PLACES, EventKind
 from fieldcast.simulation.market import Market
-from fieldcast.simulation.report.costs import one_currency
+from fieldcast.simulation.report.base_currency import BaseRates, fill_rates
 from fieldcast.simulation.report.splits import shares_through
 from fieldcast.simulation.result import SimulationResult
 from fieldcast.validation.economic import NextOpenReturns
@@ -60,16 +64,18 @@ def next_open_returns(
     ------
     InvalidInput : the run filled at the close that it decided on, or the market is not the run's
     IntegrityError : a fill is not later than the decision behind it
-    MissingData : the run holds several currencies, the account is spent, or fewer than two sessions are left
+    MissingData : the run has several currencies and an instrument of which only the change in value is paid, the account is
+        spent, or fewer than two sessions are left
     """
     _refuse_same_close(result)
     if market.data_hash != result.data_hash:
         raise InvalidInput(f"expected the market of the run ({result.data_hash[:12]}), found another ({market.data_hash[:12]})")
-    unit = one_currency(result)
+    unit = 10.0**result.units.cash_decimals
     assert market.session is not None
     starts = np.concatenate(([0], np.flatnonzero(np.diff(market.session)) + 1))
     value, cost = _at_opens(result, unit)
-    level = _total_level(result, market.row(benchmark))
+    row = market.row(benchmark)
+    level = _total_level(result, row) * BaseRates.of(result).at(np.full(market.bars, result.units.currency[row]), market.open_ts)
     starts = starts[starts > 0]  # nothing was decided before the first bar
     if starts.size < 2:
         raise MissingData(f"expected at least two sessions after the first bar, found {starts.size}")
@@ -126,12 +132,20 @@ def _at_opens(result: SimulationResult, unit: float) -> tuple[Array, Array]:
     market, fills = result.market, result.fill_rows
     bars = market.bars
     bar, n = fills[:, s.F_BAR], fills[:, s.F_INSTRUMENT]
-    parts = fills[:, s.F_FEE] + fills[:, s.F_SPREAD] + fills[:, s.F_SLIPPAGE] + fills[:, s.F_IMPACT]
+    parts = (fills[:, s.F_FEE] + fills[:, s.F_SPREAD] + fills[:, s.F_SLIPPAGE] + fills[:, s.F_IMPACT]) * fill_rates(result)
     cost = np.bincount(bar, weights=parts, minlength=bars)
     at_open = fills[:, s.F_CONVENTION] == s.AT_OPEN
     open_cost = np.bincount(bar[at_open], weights=parts[at_open], minlength=bars)
     # what happened within the bar after its open: the way from open to close, later fills, and events
-    later = np.zeros(bars)
+    later = _later(result, n, at_open) if len(result.units.currencies) == 1 else _later_in_base(result, n, at_open)
+    value: Array = (result.equity_minor() - later + open_cost) / unit
+    return value, cost / unit
+
+
+def _later(result: SimulationResult, n: NDArray[np.int64], at_open: NDArray[np.bool_]) -> Array:
+    """(T,) minimal units earned within each bar after its open, in a run of one currency."""
+    market, fills = result.market, result.fill_rows
+    bar, later = fills[:, s.F_BAR], np.zeros(market.bars)
     for row in range(len(market.instruments)):
         shares = shares_through(result, row)
         opened, closed = _open_and_close(market, row, shares)
@@ -144,11 +158,52 @@ def _at_opens(result: SimulationResult, unit: float) -> tuple[Array, Array]:
         later += np.bincount(
             bar[rest],
             weights=fills[rest, s.F_SIDE] * fills[rest, s.F_LOTS] * move * factor - fills[rest, s.F_FEE],
-            minlength=bars,
+            minlength=market.bars,
         )
     later += _events_within(result)
-    value: Array = (result.equity_minor() - later + open_cost) / unit
-    return value, cost / unit
+    return later
+
+
+def _later_in_base(result: SimulationResult, n: NDArray[np.int64], at_open: NDArray[np.bool_]) -> Array:
+    """(T,) minimal units of the base earned within each bar after its open: with o and c the rates at open and close,
+
+        cash of a currency       (c - o) * cash at the close + o * what was posted after the open
+        a position               c * lots at the close * close - o * lots after the open * open
+
+    Raises
+    ------
+    MissingData : an instrument of which only the change in value is paid: its basis at each open is not on record
+    """
+    market, fills = result.market, result.fill_rows
+    settled = result.settings["margined"]
+    changes = [one.id for one in market.instruments if (one.kind is Kind.FUTURE if settled is None else one.id in settled)]
+    if changes:
+        raise MissingData(
+            f"expected instruments that are paid in full in a run of several currencies, found {changes[0]}, of which only the "
+            "change in value is paid; judge it in a run of its own currency"
+        )
+    rates, currencies = BaseRates.of(result), range(len(result.units.currencies))
+    every = [np.full(market.bars, c, dtype=np.int64) for c in currencies]
+    opens, closes = ([rates.at(one, moments) for one in every] for moments in (market.open_ts, market.ts))
+    later = np.zeros(market.bars)
+    journal = result.journal_rows
+    paid = journal[journal[:, s.J_ACCOUNT] == s.A_CASH]
+    bar = np.minimum(np.searchsorted(market.ts, paid[:, s.J_TS], side="left"), market.bars - 1)
+    after = (paid[:, s.J_TS] > market.open_ts[bar]) & (paid[:, s.J_KIND] != s.K_DIVIDEND)
+    for c in currencies:
+        own = paid[:, s.J_CURRENCY] == c
+        posted = [np.bincount(bar[rows], weights=paid[rows, s.J_AMOUNT], minlength=market.bars) for rows in (own, own & after)]
+        later += (closes[c] - opens[c]) * np.cumsum(posted[0]) + opens[c] * posted[1]
+    for row, c in enumerate(result.units.currency.tolist()):
+        opened, closed = _open_and_close(market, row, shares_through(result, row))
+        mine = n == row
+        held = _lots_after_open(result, row, mine & at_open)
+        rest = mine & ~at_open
+        moved = fills[rest, s.F_SIDE] * fills[rest, s.F_LOTS]
+        last = held + np.bincount(fills[rest, s.F_BAR], weights=moved, minlength=market.bars)
+        factor = float(result.units.factor[row]) * float(result.units.price_scale[row])
+        later += (closes[c] * last * closed - opens[c] * held * opened) * factor
+    return later
 
 
 def _lots_after_open(result: SimulationResult, row: int, at_open: NDArray[np.bool_]) -> Array:

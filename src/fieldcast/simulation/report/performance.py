@@ -44,6 +44,7 @@ EXCHANGE_DAYS = 252.0
 YEAR_SECONDS = 365.25 * 86_400
 PATHS_AT_ONCE = 2_000_000  # days of resampled paths in memory at one time
 Array = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +53,7 @@ class DailyReturns:
 
     Parameters
     ----------
-    dates : (n,) UTC days, strictly ascending; a bar that ends at midnight belongs to the day that it ends
+    dates : (n,) trading days, strictly ascending
     equity : (n,) last equity of each day
     returns : (n,) from the day before
     start : equity before the first day
@@ -80,26 +81,34 @@ def days_per_year(calendars: frozenset[str] | set[str]) -> float:
     return max((DAYS_PER_YEAR.get(calendar, EXCHANGE_DAYS) for calendar in calendars), default=EXCHANGE_DAYS)
 
 
-def daily_returns(equity: pl.DataFrame, *, start: float, days_per_year: float) -> DailyReturns:
+def daily_returns(
+    equity: pl.DataFrame, *, start: float, days_per_year: float, days: Integers | None = None
+) -> DailyReturns:
     """Daily returns from a curve of any bar length.
 
     Parameters
     ----------
     equity : `ts`, ascending, and `equity`
     start : cash paid in before the first bar, above 0
+    days : trading day of each row, days since 1970-01-01, ascending (`Market.session`); None: UTC days, to which a bar that ends
+        at midnight belongs as the last of the day
 
     Raises
     ------
     MissingData : no row, or the equity is 0 or below at the end of a day: no return can be computed from there
+    InvalidInput : days other than one a row, or a start or days a year that are not above 0
     """
     if not (math.isfinite(start) and start > 0.0) or not days_per_year > 0.0:
         raise InvalidInput(f"expected a starting equity and days a year above 0, found {start} and {days_per_year}")
-    days = equity.select(date=(pl.col("ts") - pl.duration(microseconds=1)).dt.date(), equity="equity")
-    days = days.group_by("date", maintain_order=True).last()
-    if days.is_empty():
+    if days is not None and len(days) != equity.height:
+        raise InvalidInput(f"expected a trading day for each of {equity.height} rows of equity, found {len(days)}")
+    by_utc = (pl.col("ts") - pl.duration(microseconds=1)).dt.date()
+    date = by_utc if days is None else pl.Series(np.asarray(days, dtype=np.int32)).cast(pl.Date)
+    ends = equity.select(date=date, equity="equity").group_by("date", maintain_order=True).last()
+    if ends.is_empty():
         raise MissingData("expected at least one row of equity, found none")
-    values = days["equity"].cast(pl.Float64).to_numpy()
-    dates = days["date"].to_numpy().astype("datetime64[D]")
+    values = ends["equity"].cast(pl.Float64).to_numpy()
+    dates = ends["date"].to_numpy().astype("datetime64[D]")
     path = np.concatenate(([start], values))
     low = np.flatnonzero(~(path > 0.0))
     if low.size:

@@ -195,7 +195,9 @@ def backtest_report(
     curve = result.equity
     daily: DailyReturns | None = None
     try:
-        daily = daily_returns(curve, start=result.start_equity, days_per_year=days_per_year(calendars))
+        daily = daily_returns(
+            curve, start=result.start_equity, days_per_year=days_per_year(calendars), days=result.market.session
+        )
         figures = performance(daily, cash_rate=cash_rate, draws=draws, seed=seed)
     except MissingData as error:
         absent["performance"] = str(error)

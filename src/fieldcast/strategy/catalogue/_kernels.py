@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from numba import njit
+from fieldcast.ground.compiler import njit
 
-kernel: Callable[[Callable[..., Any]], Any] = njit(cache=True, _nrt=False)  # type: ignore[call-overload]
+kernel: Callable[[Callable[..., Any]], Any] = njit(cache=True, _nrt=False)
 
 
 @kernel

@@ -1,12 +1,12 @@
 """What trading costs: spread, slippage, impact, fees; one model for history, paper and live."""
 
 from fieldcast.trading.costs.buckets import BUCKETS, SessionBucket, bucket_codes, bucket_of
-from fieldcast.trading.costs.fees import FeeParts, FeeSchedule
+from fieldcast.trading.costs.fees import FeeParts, FeeSchedule, Traded
 from fieldcast.trading.costs.impact import impact_coefficient_bps
 from fieldcast.trading.costs.liquidity import LiquiditySlippage, LiquidityState, liquidity_slippage
 from fieldcast.trading.costs.model import CostModel, CostParts, CostSchedule, Unmeasured
 from fieldcast.trading.costs.profiles import CostDistribution, CostProfile, ExecutionCosts, Statistic
-from fieldcast.trading.costs.regulatory import section_31_rate, trading_activity_fee
+from fieldcast.trading.costs.regulatory import option_activity_fee, section_31_rate, trading_activity_fee
 from fieldcast.trading.costs.venues import VENUES, fee_schedule
 
 __all__ = [
@@ -24,12 +24,14 @@ __all__ = [
     "LiquidityState",
     "SessionBucket",
     "Statistic",
+    "Traded",
     "Unmeasured",
     "bucket_codes",
     "bucket_of",
     "fee_schedule",
     "impact_coefficient_bps",
     "liquidity_slippage",
+    "option_activity_fee",
     "section_31_rate",
     "trading_activity_fee",
 ]

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
+from fieldcast.ground.compiler import njit
 
 WHOLE_PRICE_BPS = 10_000.0
 HUNDREDTHS_PER_BP = 100.0

@@ -14,14 +14,24 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from datetime import date
 from decimal import Decimal
+from enum import StrEnum
 
 from fieldcast.ground import ConfigError, InvalidInput
-from fieldcast.trading.costs.regulatory import section_31_rate, trading_activity_fee
+from fieldcast.trading.costs.regulatory import option_activity_fee, section_31_rate, trading_activity_fee
 from fieldcast.trading.money import exact_product, exact_sum, fill_value, round_up
 from fieldcast.trading.orders import Side
 
 BASIS_POINT = Decimal("0.0001")
 ZERO = Decimal(0)
+
+
+class Traded(StrEnum):
+    """What a schedule is for; it decides which regulators take what of a sale."""
+
+    SHARES = "shares"
+    OPTIONS = "options"
+    INDEX_OPTIONS = "index_options"  # pay no section 31
+    COINS = "coins"  # coins and their futures, of which neither regulator takes anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +60,10 @@ class FeeSchedule:
     maker_bps : of the value, for one that gives it; None = the same
     minimum : currency units an order
     maximum_share : of the value that the commission never exceeds; None = no such bound
-    section_31, activity_per_unit, activity_maximum : of sales of US equities; the maximum is None where there is none
+    section_31, activity_per_unit, activity_maximum : of sales of US shares and options; the maximum is None where there is none
     passed_per_unit, passed_of_commission : clearing and the like, on both sides
     step : what each part is rounded up to
+    traded : what it is for; a unit of options is a contract
     source, published : where and when the venue published it; empty for a schedule of one's own
     note : what the schedule leaves out
 
@@ -73,6 +84,7 @@ class FeeSchedule:
     passed_per_unit: Decimal = ZERO
     passed_of_commission: Decimal = ZERO
     step: Decimal = Decimal("0.01")
+    traded: Traded = Traded.SHARES
     source: str = ""
     published: str = ""
     note: str = ""
@@ -135,14 +147,21 @@ class FeeSchedule:
         return self.parts(price, quantity, multiplier, side=side, maker=maker).total
 
     def with_regulatory_on(self, day: date) -> FeeSchedule:
-        """The same plan with the section 31 and activity rates that were in force on that day.
+        """The same plan with the section 31 and activity rates that were in force on that day for what is `traded`.
 
         Raises
         ------
         MissingData : one of the rates of that day is not on record
+        ConfigError : the plan is for coins, of which the regulators take nothing
         """
-        rate, most = trading_activity_fee(day)
-        return replace(self, section_31=section_31_rate(day), activity_per_unit=rate, activity_maximum=most)
+        if self.traded is Traded.COINS:
+            raise ConfigError(
+                f"expected fees of shares or options, found {self.name}, of coins: the SEC and FINRA take nothing of these; "
+                "use the schedule as it is"
+            )
+        rate, most = trading_activity_fee(day) if self.traded is Traded.SHARES else (option_activity_fee(day), None)
+        value = ZERO if self.traded is Traded.INDEX_OPTIONS else section_31_rate(day)
+        return replace(self, section_31=value, activity_per_unit=rate, activity_maximum=most)
 
     def without_regulatory(self) -> FeeSchedule:
         """The same plan without section 31 and activity fees."""

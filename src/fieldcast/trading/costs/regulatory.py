@@ -1,10 +1,13 @@
-"""Section 31 and Trading Activity Fee: what the SEC and FINRA take of each sale of a US equity, by day.
+"""Section 31 and Trading Activity Fee: what the SEC and FINRA take of each sale of US shares and options, by day.
 
 Only spans whose rate a notice of the regulator (or a broker who passes it on) states are on record; a day between them is not
 known and is refused. Both are charged to members and passed on by nearly every broker.
 
     section 31        dollars for each dollar sold
-    activity fee      dollars a share sold, and the most for one trade
+    activity fee      dollars a share sold, and the most for one trade; of options dollars a contract sold
+
+Section 31 is of the value of a sale, of an option its premium times the multiplier; options on indices, the narrow ones apart,
+pay none (15 U.S.C. 78ee(b), (c)).
 """
 
 from __future__ import annotations
@@ -91,6 +94,16 @@ ACTIVITY_FEE = (
     ),
 )  # fmt: skip
 
+OPTION_ACTIVITY_FEE = (
+    RegulatoryRate(
+        date(2024, 11, 1), date(2025, 12, 31), Decimal("0.00279"), None,
+        "brokerage-review.com/account-fee/taf-fee.aspx, beside the rate of shares of these days; Tiger Brokers, "
+        "itigerup.com/en/help/detail/67485414, beside the section 31 of 2024-05-22 to 2025-05-13; whether one trade has a most "
+        "neither says",
+    ),
+)  # fmt: skip
+"""Dollars a contract. FINRA sets it together with that of shares, so that both hold on the same days."""
+
 
 def section_31_rate(day: date) -> Decimal:
     """Dollars for each dollar of a sale on that day.
@@ -111,6 +124,16 @@ def trading_activity_fee(day: date) -> tuple[Decimal, Decimal | None]:
     """
     found = _on(day, ACTIVITY_FEE, "trading activity fee")
     return found.rate, found.most
+
+
+def option_activity_fee(day: date) -> Decimal:
+    """Dollars a contract sold on that day.
+
+    Raises
+    ------
+    MissingData : the rate of that day is not on record
+    """
+    return _on(day, OPTION_ACTIVITY_FEE, "trading activity fee of options").rate
 
 
 def _on(day: date, known: tuple[RegulatoryRate, ...], what: str) -> RegulatoryRate:

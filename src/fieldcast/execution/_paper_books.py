@@ -1,61 +1,25 @@
-"""A minimal simulated venue.
+"""The paper broker's books in memory: its orders, and one cash account that `simulation.fill_at_open` fills them for.
 
-It takes market orders for the open of one later session and fills each whole, or refuses it whole:
-
-    price = print of the open shifted by half spread and slippage against the trader, on the tick
-    cash  = cash - side * price * quantity * multiplier - commission
-
-An order fills only at a print later than the order itself. It is refused where that open is not a real print, where
-cash would fall below zero, or where it would sell more than is held (there is no margin and no short position). Orders
-of one session are matched in the order in which they arrived. Nothing is drawn at random: the same orders and the same
-prints give the same fills. The venue keeps no file; `Venue.restore` rebuilds it from orders and fills.
+An order fills only at an open later than the order itself, and only in the session that it is for. Opens are played in the
+order in which they happened, the orders of each in that in which they arrived. Nothing is drawn at random: the same orders and
+the same bars give the same fills. The books keep no file; `PaperBooks.restore` rebuilds them from orders and fills.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import date, datetime
+from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 
 from fieldcast.ground import ConflictError, IntegrityError, InvalidInput, MissingData, Reason, utc
 from fieldcast.market import Instrument
-from fieldcast.trading import (
-    CostModel,
-    Fill,
-    NotFound,
-    Order,
-    OrderState,
-    OrderStatus,
-    Side,
-    cash_effect,
-    exact_sum,
-    fill_value,
-)
+from fieldcast.simulation import OpeningPrint, fill_at_open
+from fieldcast.trading import CostModel, Fill, NotFound, Order, OrderState, OrderStatus, cash_effect, exact_sum
 
 
-@dataclass(frozen=True, slots=True)
-class OpeningPrint:
-    """The open of one session, as the venue sees it.
-
-    Parameters
-    ----------
-    opened_at : moment of the open
-    bar_ts : `ts` of the bar that carries it, later than `opened_at`
-    price : None where the source gives no open
-    trusted : False where the open is known not to be a real print
-    """
-
-    instrument: str
-    session: date
-    opened_at: datetime
-    bar_ts: datetime
-    price: Decimal | None
-    trusted: bool
-
-
-class Venue:
-    """One cash account at a simulated exchange.
+class PaperBooks:
+    """One cash account at the simulated venue.
 
     Parameters
     ----------
@@ -91,26 +55,26 @@ class Venue:
         instruments: Sequence[Instrument],
         states: Iterable[OrderState],
         fills: Iterable[Fill],
-    ) -> Venue:
-        """The venue as it was: `states` in order of arrival, `fills` in the order in which they happened.
+    ) -> PaperBooks:
+        """The books as they were: `states` in order of arrival, `fills` in the order in which they happened.
 
         Raises
         ------
         IntegrityError : orders and fills do not fit each other
         """
-        venue = cls(cash=cash, costs=costs, instruments=instruments)
+        books = cls(cash=cash, costs=costs, instruments=instruments)
         for state in states:
-            venue._states[state.client_id] = state
+            books._states[state.client_id] = state
         for fill in fills:
-            state_of_fill = venue._states.get(fill.client_id)
+            state_of_fill = books._states.get(fill.client_id)
             if state_of_fill is None or state_of_fill.status is not OrderStatus.FILLED:
                 raise IntegrityError(f"expected a filled order behind the fill {fill.id}, found {state_of_fill}")
-            venue._book(fill)
-        filled = {fill.client_id for fill in venue._fills}
-        for client_id, state in venue._states.items():
+            books._book(fill)
+        filled = {fill.client_id for fill in books._fills}
+        for client_id, state in books._states.items():
             if (state.status is OrderStatus.FILLED) != (client_id in filled):
                 raise IntegrityError(f"expected a fill exactly for filled orders, found {client_id} {state.status}")
-        return venue
+        return books
 
     # -- what it answers -------------------------------------------------------------------------------------------
 
@@ -177,44 +141,35 @@ class Venue:
     def match(self, openings: Iterable[OpeningPrint], at: datetime) -> tuple[OrderState, ...]:
         """Fill or refuse every order that waits for one of these opens; what became of each, in order of arrival."""
         by_key = {(self._listed(opening.instrument).id, opening.session): opening for opening in openings}
-        return tuple(
-            self._match_one(state, by_key[key], at)
-            for state in self.open_orders()
-            if (key := (state.order.instrument, state.order.valid_for_session)) in by_key
-        )
+        due: dict[datetime, list[tuple[OrderState, OpeningPrint]]] = {}
+        for state in self.open_orders():
+            opening = by_key.get((state.order.instrument, state.order.valid_for_session))
+            if opening is not None:
+                due.setdefault(utc(opening.opened_at), []).append((state, opening))
+        ended = {state.client_id for moment in sorted(due) for state in self._match_at(moment, due[moment], at)}
+        return tuple(state for state in self._states.values() if state.client_id in ended)
 
-    def _match_one(self, state: OrderState, opening: OpeningPrint, at: datetime) -> OrderState:
-        order = state.order
-        if opening.opened_at <= state.submitted_at:
-            return self._close(state, OrderStatus.EXPIRED, at, Reason.TOO_LATE)
-        if opening.price is None:
-            return self._close(state, OrderStatus.REJECTED, at, Reason.PRICE_MISSING)
-        if not opening.trusted:
-            return self._close(state, OrderStatus.REJECTED, at, Reason.NEXT_OPEN_REFUSED)
-        if order.side is Side.SELL and self._positions.get(order.instrument, Decimal(0)) < order.quantity:
-            return self._close(state, OrderStatus.REJECTED, at, Reason.NO_SHORTS)
-        instrument = self._listed(order.instrument)
-        price = self._costs.fill_price(order.side, opening.price, instrument.tick)
-        fee = self._costs.commission(price, order.quantity, instrument.multiplier)
-        value = order.side.sign * fill_value(price, order.quantity, instrument.multiplier)
-        if exact_sum(self.cash, -value, -fee) < 0:
-            return self._close(state, OrderStatus.REJECTED, at, Reason.INSUFFICIENT_CASH)
-        fill = Fill(
-            id=f"{order.client_id}-1",
-            client_id=order.client_id,
-            instrument=order.instrument,
-            side=order.side,
-            quantity=order.quantity,
-            price=price,
-            fee=fee,
-            ts=utc(opening.opened_at),
-            source_bar_ts=utc(opening.bar_ts),
-            reference_price=opening.price,
+    def _match_at(self, moment: datetime, due: Sequence[tuple[OrderState, OpeningPrint]], at: datetime) -> list[OrderState]:
+        """The orders of one open, in order of arrival."""
+        late = [self._close(state, OrderStatus.EXPIRED, at, Reason.TOO_LATE) for state, _ in due if moment <= state.submitted_at]
+        timely = [(state, opening) for state, opening in due if moment > state.submitted_at]
+        if not timely:
+            return late
+        openings = {opening.instrument: opening for _, opening in timely}
+        orders, held = [state.order for state, _ in timely], self.positions()
+        answers = fill_at_open(
+            orders, list(openings.values()), self.instruments, cash=self.cash, held=held, costs=self._costs
         )
-        self._book(fill)
-        done = replace(state, status=OrderStatus.FILLED, filled_quantity=order.quantity, updated_at=utc(at))
-        self._states[order.client_id] = done
-        return done
+        ended = late
+        for (state, _), answer in zip(timely, answers, strict=True):
+            if isinstance(answer, Reason):
+                ended.append(self._close(state, OrderStatus.REJECTED, at, answer))
+                continue
+            self._book(answer)
+            done = replace(state, status=OrderStatus.FILLED, filled_quantity=answer.quantity, updated_at=utc(at))
+            self._states[state.client_id] = done
+            ended.append(done)
+        return ended
 
     def _close(self, state: OrderState, status: OrderStatus, at: datetime, reason: Reason) -> OrderState:
         done = replace(state, status=status, updated_at=utc(at), reasons=(*state.reasons, reason))

@@ -1,4 +1,4 @@
-"""The simulated venue: one case by hand, each refusal, and conservation over random sequences."""
+"""The paper broker's books: one case by hand, each refusal, and conservation over random sequences."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fieldcast.execution._paper_books import PaperBooks
 from fieldcast.ground import ConflictError, IntegrityError, InvalidInput, MissingData, Reason
 from fieldcast.market import Instrument, Kind
-from fieldcast.simulation import OpeningPrint, Venue
+from fieldcast.simulation import OpeningPrint
 from fieldcast.trading import CostModel, NotFound, Order, OrderState, OrderStatus, Side, client_id
 
 A = Instrument("XNAS:A", Kind.EQUITY)
@@ -36,11 +37,11 @@ def opening(
     session = session or DAY + timedelta(days=1)
     moment = datetime(session.year, session.month, session.day, 14, 30, tzinfo=UTC)
     bar = moment + timedelta(hours=6.5)
-    return OpeningPrint(instrument.id, session, moment, bar, None if price is None else Decimal(price), trusted)
+    return OpeningPrint(instrument.id, session, moment, bar, None if price is None else float(price), trusted)
 
 
-def venue(cash: str = "10000", costs: CostModel | None = None) -> Venue:
-    return Venue(cash=Decimal(cash), costs=costs or CostModel(), instruments=[A, B])
+def books(cash: str = "10000", costs: CostModel | None = None) -> PaperBooks:
+    return PaperBooks(cash=Decimal(cash), costs=costs or CostModel(), instruments=[A, B])
 
 
 def only(states: tuple[OrderState, ...]) -> OrderState:
@@ -50,7 +51,7 @@ def only(states: tuple[OrderState, ...]) -> OrderState:
 
 def test_a_purchase_by_hand() -> None:
     """100.00 * 1.0002 = 100.02; 10 units = 1000.20; commission 0.05001 -> 0.06; cash 10000 - 1000.26 = 8999.74."""
-    market = venue()
+    market = books()
     market.submit(order(1, Side.BUY, "10"), EVENING)
     state = only(market.match([opening("100.00")], EVENING + timedelta(days=1)))
     assert state.status is OrderStatus.FILLED
@@ -64,7 +65,7 @@ def test_a_purchase_by_hand() -> None:
 
 
 def test_a_multiplier_counts_in_cash() -> None:
-    market = venue(costs=FREE)
+    market = books(costs=FREE)
     market.submit(order(1, Side.BUY, "1.5", B), EVENING)
     market.match([opening("100", B)], EVENING)
     assert market.cash == Decimal(10000) - Decimal(750)
@@ -82,7 +83,7 @@ def test_a_multiplier_counts_in_cash() -> None:
 def test_each_refusal_moves_no_money(
     side: Side, quantity: str, print_: OpeningPrint, status: OrderStatus, reason: Reason
 ) -> None:
-    market = venue()
+    market = books()
     market.submit(order(1, side, quantity), EVENING)
     state = only(market.match([print_], EVENING + timedelta(days=1)))
     assert (state.status, state.reasons, state.filled_quantity) == (status, (reason,), 0)
@@ -92,7 +93,7 @@ def test_each_refusal_moves_no_money(
 
 
 def test_a_print_at_or_before_the_order_never_fills_it() -> None:
-    market = venue()
+    market = books()
     late = opening("100").opened_at
     market.submit(order(1, Side.BUY, "1"), late)
     state = only(market.match([opening("100")], late + timedelta(hours=7)))
@@ -100,7 +101,7 @@ def test_a_print_at_or_before_the_order_never_fills_it() -> None:
 
 
 def test_another_sessions_print_fills_nothing() -> None:
-    market = venue()
+    market = books()
     market.submit(order(1, Side.BUY, "1"), EVENING)
     assert market.match([opening("100", session=DAY + timedelta(days=2))], EVENING) == ()
     assert len(market.open_orders()) == 1
@@ -108,7 +109,7 @@ def test_another_sessions_print_fills_nothing() -> None:
 
 def test_orders_are_matched_in_the_order_of_arrival_across_instruments() -> None:
     """A sale that arrived first pays for a purchase that arrived second, and not the other way round."""
-    market = venue(cash="1000", costs=FREE)
+    market = books(cash="1000", costs=FREE)
     market.submit(order(1, Side.BUY, "10"), EVENING)
     market.match([opening("100")], EVENING)
     tomorrow = DAY + timedelta(days=2)
@@ -120,7 +121,7 @@ def test_orders_are_matched_in_the_order_of_arrival_across_instruments() -> None
 
 
 def test_the_same_order_twice_is_one_and_another_under_its_id_is_refused() -> None:
-    market = venue()
+    market = books()
     first = market.submit(order(1, Side.BUY, "1"), EVENING)
     assert market.submit(order(1, Side.BUY, "1"), EVENING + timedelta(hours=1)) == first
     assert len(market.states()) == 1
@@ -129,7 +130,7 @@ def test_the_same_order_twice_is_one_and_another_under_its_id_is_refused() -> No
 
 
 def test_a_cancelled_order_does_not_fill() -> None:
-    market = venue()
+    market = books()
     market.submit(order(1, Side.BUY, "1"), EVENING)
     state = market.cancel(id_of(1), EVENING)
     assert isinstance(state, OrderState)
@@ -140,13 +141,13 @@ def test_a_cancelled_order_does_not_fill() -> None:
 
 
 def test_what_is_not_listed_or_no_lot_is_refused() -> None:
-    market = venue()
+    market = books()
     with pytest.raises(MissingData, match="XNAS:X"):
         market.submit(Order(id_of(1), "XNAS:X", Side.BUY, Decimal(1), DAY), EVENING)
     with pytest.raises(InvalidInput, match="multiple"):
         market.submit(order(1, Side.BUY, "0.5"), EVENING)
     with pytest.raises(InvalidInput, match="one currency"):
-        Venue(cash=Decimal(1), costs=FREE, instruments=[A, Instrument("XLON:C", Kind.EQUITY, currency="GBP")])
+        PaperBooks(cash=Decimal(1), costs=FREE, instruments=[A, Instrument("XLON:C", Kind.EQUITY, currency="GBP")])
 
 
 steps = st.lists(
@@ -161,7 +162,7 @@ steps = st.lists(
 )
 
 
-def play(market: Venue, drawn: list[tuple[Side, int, str, Decimal, str]]) -> dict[str, Decimal]:
+def play(market: PaperBooks, drawn: list[tuple[Side, int, str, Decimal, str]]) -> dict[str, Decimal]:
     last: dict[str, Decimal] = {}
     for number, (side, quantity, name, price, kind) in enumerate(drawn, start=1):
         instrument = A if name == "A" else B
@@ -180,7 +181,7 @@ def play(market: Venue, drawn: list[tuple[Side, int, str, Decimal, str]]) -> dic
 @settings(max_examples=80)
 def test_cash_positions_and_fees_are_conserved(drawn: list[tuple[Side, int, str, Decimal, str]]) -> None:
     """cash + positions at any price = paid in + gains of each fill at that price - fees, to the last digit."""
-    market = venue("20000", CostModel(minimum_commission=Decimal("0.35")))
+    market = books("20000", CostModel(minimum_commission=Decimal("0.35")))
     last = play(market, drawn)
     multiplier = {A.id: 1, B.id: 5}
     nav = Fraction(market.cash) + sum(
@@ -201,12 +202,12 @@ def test_cash_positions_and_fees_are_conserved(drawn: list[tuple[Side, int, str,
 
 @given(steps)
 @settings(max_examples=40)
-def test_a_restored_venue_goes_on_like_the_one_it_was(drawn: list[tuple[Side, int, str, Decimal, str]]) -> None:
-    whole, part = venue(), venue()
+def test_restored_books_go_on_like_those_they_were(drawn: list[tuple[Side, int, str, Decimal, str]]) -> None:
+    whole, part = books(), books()
     play(whole, drawn)
     half = len(drawn) // 2
     play(part, drawn[:half])
-    again = Venue.restore(
+    again = PaperBooks.restore(
         cash=Decimal(10000), costs=CostModel(), instruments=[A, B], states=part.states(), fills=part.fills()
     )
     assert (again.cash, again.positions(), again.states()) == (part.cash, part.positions(), part.states())
@@ -215,10 +216,10 @@ def test_a_restored_venue_goes_on_like_the_one_it_was(drawn: list[tuple[Side, in
 
 
 def test_books_that_contradict_themselves_are_not_restored() -> None:
-    market = venue()
+    market = books()
     market.submit(order(1, Side.BUY, "1"), EVENING)
     market.match([opening("100")], EVENING)
     with pytest.raises(IntegrityError):
-        Venue.restore(cash=Decimal(1), costs=FREE, instruments=[A], states=(), fills=market.fills())
+        PaperBooks.restore(cash=Decimal(1), costs=FREE, instruments=[A], states=(), fills=market.fills())
     with pytest.raises(IntegrityError):
-        Venue.restore(cash=Decimal(1), costs=FREE, instruments=[A], states=market.states(), fills=())
+        PaperBooks.restore(cash=Decimal(1), costs=FREE, instruments=[A], states=market.states(), fills=())

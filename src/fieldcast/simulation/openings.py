@@ -1,0 +1,191 @@
+"""Orders for one open, filled by the kernel that fills the orders of a backtest at each of its opens.
+
+Who keeps an account from day to day (the paper broker) has no run of bars: it has orders, holdings and the bars of one open.
+`fill_at_open` makes a venue of exactly that, and lets `_kernels_matching.at_open` play it under these settings:
+
+    an account that borrows nothing and sells nothing that it does not hold, `Margin()`, `shorts=False`
+    an order that it cannot pay, or an open that is no real print, refuses the order: `Shortfall.REJECT`, `UntrustedOpen.REJECT`
+    every instrument is paid in full: `margined=()`
+
+Price, fee and cash are those of a backtest with these settings over the same bars, to the minimal unit, because the same code
+reckons them. One thing can differ: where the fee's step is finer than the minimal unit of money, a fee is rounded up to that
+unit, which comes from tick and lot, and from the bars where their prices lie off the tick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import ROUND_FLOOR, Decimal
+from typing import TYPE_CHECKING
+
+from fieldcast.ground import IntegrityError, InvalidInput, Reason, utc
+from fieldcast.market import Instrument
+from fieldcast.trading import CostModel, Fill, Order
+
+if TYPE_CHECKING:
+    from fieldcast.simulation.market import Floats, Market
+
+
+@dataclass(frozen=True, slots=True)
+class OpeningPrint:
+    """The open of one session, as a venue sees it.
+
+    Parameters
+    ----------
+    opened_at : moment of the open
+    bar_ts : `ts` of the bar that carries it, later than `opened_at`
+    price : None where the source gives no open
+    trusted : False where the open is known not to be a real print
+    volume : of the bar, for the impact; None where it is not reported
+    """
+
+    instrument: str
+    session: date
+    opened_at: datetime
+    bar_ts: datetime
+    price: float | None
+    trusted: bool
+    volume: float | None = None
+
+
+def fill_at_open(
+    orders: Sequence[Order],
+    openings: Sequence[OpeningPrint],
+    instruments: Mapping[str, Instrument],
+    *,
+    cash: Decimal,
+    held: Mapping[str, Decimal],
+    costs: CostModel,
+) -> tuple[Fill | Reason, ...]:
+    """What becomes of each order at this open: a fill over its whole quantity, or why there is none.
+
+    Parameters
+    ----------
+    orders : in order of arrival, which is the order in which they are filled
+    openings : one for each instrument that is ordered; all of one moment
+    instruments : by id, of one currency
+    cash : before the open
+    held : units by instrument id
+    costs : what a fill costs
+
+    Raises
+    ------
+    InvalidInput : the openings are of several moments, one is missing, or an amount does not fit in 63 bits
+    MissingData : costs that were measured have no figure for the hours of the open
+    """
+    by_id = {opening.instrument: opening for opening in openings}
+    moments = {utc(opening.opened_at) for opening in openings}
+    missing = sorted({order.instrument for order in orders} - by_id.keys())
+    if missing or len(moments) > 1 or len(by_id) != len(openings):
+        raise InvalidInput(
+            f"expected one opening of one moment for each instrument that is ordered, found {len(openings)} of "
+            f"{len(moments)} moments and none for {', '.join(missing) or 'no instrument'}"
+        )
+    refused = [_hopeless(order, by_id[order.instrument], instruments) for order in orders]
+    playable = [order for order, why in zip(orders, refused, strict=True) if why is None]
+    if not playable:
+        return tuple(why for why in refused if why is not None)
+    ids = dict.fromkeys(order.instrument for order in playable)
+    played = iter(_play(playable, [by_id[id] for id in ids], instruments, cash, held, costs))
+    return tuple(next(played) if why is None else why for why in refused)
+
+
+def _hopeless(order: Order, opening: OpeningPrint, instruments: Mapping[str, Instrument]) -> Reason | None:
+    """Why an order cannot even be brought to the open."""
+    instrument = instruments[order.instrument]
+    if not (instrument.tradable or instrument.notional):
+        return Reason.NOT_TRADABLE
+    return Reason.PRICE_MISSING if opening.price is None else None
+
+
+def _play(
+    orders: Sequence[Order],
+    openings: Sequence[OpeningPrint],
+    instruments: Mapping[str, Instrument],
+    cash: Decimal,
+    held: Mapping[str, Decimal],
+    costs: CostModel,
+) -> list[Fill | Reason]:
+    """The one open, as bar 0 of a run that begins with this cash and these holdings."""
+    from fieldcast.simulation import _state as s  # numba loads only when something is filled
+    from fieldcast.simulation._account import Run
+    from fieldcast.simulation._kernels_matching import at_open
+    from fieldcast.simulation._kernels_orders import add, refuse
+    from fieldcast.simulation.settings import Margin, Shortfall, UntrustedOpen, VenueSettings
+
+    market = _bar(openings, instruments)
+    rows = {opening.instrument: row for row, opening in enumerate(openings)}
+    currency = market.instruments[0].currency
+    settings = VenueSettings(
+        cash={currency: Decimal(0)}, costs=costs, shortfall=Shortfall.REJECT, untrusted_open=UntrustedOpen.REJECT, shorts=False,
+        margin=Margin(), margined=(),
+    )  # fmt: skip
+    run = Run(market, settings, rows=len(orders))
+    units, state, moment = run.units, run.state, int(market.open_ts[0])
+    # What lies below the minimal unit of this open decides nothing: all its prices and fees are whole multiples of it.
+    floor = cash.scaleb(units.cash_decimals).to_integral_value(rounding=ROUND_FLOOR).scaleb(-units.cash_decimals)
+    state.cash[0] = state.totals[s.S_CASH] = units.minor(floor)
+    for id, row in rows.items():
+        state.position[row, s.P_LOTS] = units.lots(row, held.get(id, Decimal(0)))
+    numbers = []
+    for order in orders:
+        row = rows[order.instrument]
+        lots = units.lots(row, order.quantity)
+        fits = lots <= int(units.most_lots[row])
+        number = int(add(state, row, s.MARKET, order.side.sign, lots if fits else int(units.most_lots[row]), moment, moment))
+        if not fits:
+            refuse(state, number, s.W_TOO_LARGE, moment)
+        numbers.append(number)
+    state.counters[s.C_BAR_OPEN], state.counters[s.C_BAR_END] = moment, int(market.ts[0])
+    at_open(state, run.bars, 0)
+    run.check()
+    filled = {int(fill[s.F_ORDER]): fill for fill in state.fills[: state.counters[s.N_FILLS]]}
+    answers: list[Fill | Reason] = []
+    for order, number in zip(orders, numbers, strict=True):
+        status, row = int(state.orders[number, s.O_STATUS]), rows[order.instrument]
+        why = s.REASONS[state.orders[number, s.O_REASON]]
+        if status == s.FILLED:
+            fill = filled[number]
+            answers.append(
+                Fill(
+                    id=f"{order.client_id}-1",
+                    client_id=order.client_id,
+                    instrument=order.instrument,
+                    side=order.side,
+                    quantity=order.quantity,
+                    price=units.price(row, fill[s.F_PRICE]),
+                    fee=units.money(fill[s.F_FEE]),
+                    ts=utc(openings[row].opened_at),
+                    source_bar_ts=utc(openings[row].bar_ts),
+                    reference_price=units.price(row, fill[s.F_REFERENCE]),
+                )
+            )
+        elif why is not None:
+            answers.append(why)
+        else:
+            raise IntegrityError(f"expected every order to end at its open, found {order.client_id} at work")
+    return answers
+
+
+def _bar(openings: Sequence[OpeningPrint], instruments: Mapping[str, Instrument]) -> Market:
+    """A market of one bar, which begins at the open and holds the prints of that moment and no other price."""
+    import numpy as np
+
+    from fieldcast.simulation.market import Market
+
+    def row(values: Sequence[float | None]) -> Floats:
+        return np.array([[np.nan if value is None else value] for value in values], dtype=np.float64)
+
+    def micros(moment: datetime) -> int:
+        return int(np.datetime64(utc(moment).replace(tzinfo=None), "us").astype(np.int64))
+
+    prices, unknown = row([opening.price for opening in openings]), row([None] * len(openings))
+    return Market(
+        instruments=tuple(instruments[opening.instrument] for opening in openings),
+        ts=np.array([max(micros(opening.bar_ts) for opening in openings)], dtype=np.int64),
+        open_ts=np.array([micros(openings[0].opened_at)], dtype=np.int64),
+        open=prices, high=unknown, low=unknown, close=prices, volume=row([opening.volume for opening in openings]),
+        trusted_open=np.array([[opening.trusted] for opening in openings]), session=np.zeros(1, dtype=np.int64),
+    )  # fmt: skip
