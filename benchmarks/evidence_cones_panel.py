@@ -6,12 +6,23 @@ looked at since and is shown apart, as such. Forecasts are kept between runs, in
 one below the system's for temporary files, each by the code that makes it and by the data: one that other code or other bars made
 is not used again.
 
-The columns of `cones.reports` were added later, for a reason written down before: windows of a week do not name the day of a
+The columns of `volatility.reports` were added later, for a reason written down before: windows of a week do not name the day of a
 report. On forecasts to 2022 some 30 variants were looked at then (a second stage in place of columns, seeds, a longer training,
 implied volatility over three months, the market's returns, the median's correction shrunk, fewer trees over five sessions,
 weights in hindsight); these columns alone were kept, and 2023-2025 was looked at with them once.
 
-    CRPS    2 * trapezoid of the pinball loss over the nine levels        IS90    interval score of the 90 % band
+The correction that all instruments share came last, for one day: six pairs of steps on forecasts to 2022 (and six on empirical
+shapes before), of which the one that leaves the instruments' own step as it was and has the most windows in bounds; 2022 is among
+the years chosen on. Scheduled macro dates were looked at and not built: on the eves of the 104 decisions of the Federal Reserve's
+committee of 2010-2022 a known widening of 6 % would be worth about .003 % of the CRPS.
+
+    CRPS    2 * trapezoid of the pinball loss over the nine levels, .05 to .95: what lies beyond the outer two is left out
+    whole   2 * integral over 0 to 1, the loss beyond an outer level taken as the one at it. The anchors that the aims were set by
+            say "trapezoid", but their tables add up only so. A model's interval scores at 50, 75 and 90 % give its losses at six
+            levels; what its CRPS leaves for the other three, over the two of the 50 % band, is 1.756 (newest 250 returns), 1.776
+            (normal) and 1.784 (empirical) with the ends, 1.92 to 1.93 without. Here it is 1.755, 1.778 and 1.785, and the newest
+            250 returns have 87.7 bps (theirs 87.9; 83.8 without), over five sessions 197.8 (198.4; 189.4). Both are shown
+    IS90    interval score of the 90 % band
     ratios with 95 % intervals from a stationary bootstrap of dates, mean block 20; all instruments of a date stay together
     Kupiec  passes at p > .05 of 15 instruments; over five sessions on every fifth row
 """
@@ -34,7 +45,7 @@ import polars as pl
 from fieldcast.evaluation import coverage, interval_score, pinball, skill_interval
 from fieldcast.features.panel import Panel
 from fieldcast.models import GarchNormal, LogHar
-from fieldcast.models.volatility import Har, PooledTrees, VolatilityForecaster, aggregate, ahead, realised_variance
+from fieldcast.models.volatility import Har, PooledTrees, ReportTrees, VolatilityForecaster, aggregate, ahead, realised_variance
 from fieldcast.projection import normal_quantiles
 from fieldcast.projection.cones import (
     CONE_LEVELS,
@@ -46,7 +57,6 @@ from fieldcast.projection.cones import (
     Normal,
     Pid,
     PooledEmpirical,
-    ReportTrees,
     Rolling,
     ScaledEmpirical,
     TrackedScores,
@@ -64,15 +74,17 @@ HORIZONS = (1, 5)
 CHOSEN_TO = np.datetime64("2023-01-01")
 TAU = np.array(CONE_LEVELS)
 EDGES = {0.50: (2, 6), 0.75: (1, 7), 0.90: (0, 8)}
+KINDS = ("crps", "whole", "is90")
 FIRST_SCALE, FIRST_MODEL, FIRST_SCORED = "2005-01-01", "2008-01-01", "2010-01-01"
 Floats = np.ndarray
 FOLDER = "projection/cones/"
 VOLATILITY = tuple(f"models/volatility/{name}.py" for name in ("_inputs", "boosted", "contract", "har", "recursive"))
 BOOSTED = (f"{FOLDER}boosted.py", f"{FOLDER}_inputs.py", f"{FOLDER}_kernels_scores.py", "models/log_har.py",
            "models/volatility/blend.py", *VOLATILITY)  # fmt: skip
-REPORTS = (f"{FOLDER}reports.py", *VOLATILITY)
+REPORTS = ("models/volatility/reports.py", *VOLATILITY)
 GJR = (f"{FOLDER}filtered.py", f"{FOLDER}_kernels_gjr.py")
 OURS, BASE, STEP = "experts, recalibrated", "BOA ensemble pooled smooth", 0.006
+COMMON = {1: (0.03, 0.01), 5: (0.0, 0.0)}  # step and forgetting of the correction that all instruments share
 
 
 def load(folder: Path, year: int) -> Panel:
@@ -257,6 +269,8 @@ class Sheet:
         self.y = 1e4 * self.ret[mask]
         self.crps = {name: self._crps(1e4 * q[mask]) for name, q in models.items()}
         self.is90 = {name: self._interval(1e4 * q[mask]) for name, q in models.items()}
+        # the interval score is 2 / (1 - .9) times the two outer losses
+        self.whole = {name: self.crps[name] + 2.0 * TAU[0] * 0.05 * self.is90[name] for name in models}
 
     def _crps(self, q: Floats) -> Floats:
         losses = np.column_stack([pinball(q[:, k], self.y, level) for k, level in enumerate(TAU)])
@@ -308,6 +322,7 @@ class Sheet:
             "is90": round(float(self.is90[name].mean()), 1),
             "crps_ratio": round(float(self.crps[name].mean() / self.crps["rolling 250"].mean()), 4),
             "is90_ratio": round(float(self.is90[name].mean() / self.is90["rolling 250"].mean()), 4),
+            "whole_ratio": round(float(self.whole[name].mean() / self.whole["rolling 250"].mean()), 4),
             "vs_log_har": round(100 * float(self.crps[name].mean() / self.crps["log-HAR+VIX empirical"].mean() - 1), 3),
             "coverage": [round(float(self.inside(name, share).mean()), 4) for share in EDGES],
             "kupiec": [sum(passed[share]) for share in EDGES],
@@ -379,7 +394,9 @@ def study(history: Panel, panel: Panel, horizon: int, kept: Kept) -> tuple[Sheet
     models, scale = forecasts(history, panel, horizon, kept)
     models |= combinations(panel, horizon, models, scale)
     ret = panel.log_return(horizon)
-    models[OURS] = BandScale(STEP / horizon**0.5).run(models[BASE], ret, horizon=horizon).quantiles
+    common, forget = COMMON[horizon]
+    layer = BandScale(STEP / horizon**0.5, common=common, forget=forget)
+    models[OURS] = layer.run(models[BASE], ret, horizon=horizon).quantiles
     sheet = Sheet(panel, horizon, models)
     references = (
         "rolling 250", "log-HAR+VIX empirical", "garch normal", "gamma sigma empirical", "trees on gamma sigma",
@@ -400,13 +417,13 @@ def study(history: Panel, panel: Panel, horizon: int, kept: Kept) -> tuple[Sheet
         "models": {name: sheet.row(name) for name in models},
         "ratios": {
             f"{OURS} / {reference}": {
-                span: {kind: [round(x, 4) for x in sheet.ratio(OURS, reference, kind, where)] for kind in ("crps", "is90")}
+                span: {kind: [round(x, 4) for x in sheet.ratio(OURS, reference, kind, where)] for kind in KINDS}
                 for span, where in spans.items()
             }
             for reference in references
         },
         "unrecalibrated": {
-            reference: {kind: [round(x, 4) for x in sheet.ratio(BASE, reference, kind)] for kind in ("crps", "is90")}
+            reference: {kind: [round(x, 4) for x in sheet.ratio(BASE, reference, kind)] for kind in KINDS}
             for reference in references[:2]
         },
         "by_year": {
@@ -446,17 +463,20 @@ def aims(figures: dict[int, dict[str, object]]) -> dict[str, bool]:
     }.items():
         row = figures[horizon]["models"][OURS]  # type: ignore[index]
         found |= {
-            f"{horizon} d: CRPS <= {crps} of rolling 250": row["crps_ratio"] <= crps,
-            f"{horizon} d: CRPS <= {crps_floor} (floor)": row["crps_ratio"] <= crps_floor,
+            f"{horizon} d: CRPS with its ends <= {crps} of rolling 250": row["whole_ratio"] <= crps,
+            f"{horizon} d: CRPS with its ends <= {crps_floor} (floor)": row["whole_ratio"] <= crps_floor,
+            f"{horizon} d: CRPS without its ends <= {crps} of rolling 250": row["crps_ratio"] <= crps,
+            f"{horizon} d: CRPS without its ends <= {crps_floor} (floor)": row["crps_ratio"] <= crps_floor,
             f"{horizon} d: IS90 <= {is90} of rolling 250": row["is90_ratio"] <= is90,
             f"{horizon} d: IS90 <= {is90_floor} (floor)": row["is90_ratio"] <= is90_floor,
             f"{horizon} d: 14 of 15 instruments pass Kupiec at all three levels": row["kupiec_all_levels"] >= 14,
             f"{horizon} d: 95 % of 250-day windows in .86-.94": row["windows"] >= 0.95,
             f"{horizon} d: 90 % band holds .885 in 2020 and 2022": min(row["coverage_2020_2022"]) >= 0.885,
         }
-    against = figures[1]["ratios"][f"{OURS} / log-HAR+VIX empirical"]["all"]["crps"]  # type: ignore[index]
-    found["1 d: CRPS -0.55 % on log-HAR+VIX empirical"] = against[0] <= 0.9945
-    found["1 d: upper bound of that below -0.3 %"] = against[2] < 0.997
+    for kind, words in (("whole", "with"), ("crps", "without")):
+        against = figures[1]["ratios"][f"{OURS} / log-HAR+VIX empirical"]["all"][kind]  # type: ignore[index]
+        found[f"1 d: CRPS {words} its ends -0.55 % on log-HAR+VIX empirical"] = against[0] <= 0.9945
+        found[f"1 d: upper bound of that below -0.3 %, {words} its ends"] = against[2] < 0.997
     return found
 
 
