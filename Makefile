@@ -6,6 +6,9 @@ PYTEST_ARGS ?=
 # Two test processes on two cores: each keeps its numeric libraries to one thread.
 ONE_THREAD  := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 POLARS_MAX_THREADS=1
 
+# Where this is set, each of the hundreds of processes that the tests start would compile the whole package.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo install install-dev preflight test slow browser check lint types contracts secrets docs bench targets evidence status clean
 
@@ -47,10 +50,10 @@ demo: preflight .venv/.core
 # tests
 
 test: preflight .venv/.dev
-	$(ONE_THREAD) $(BIN)/pytest -n 2 -m "not slow and not browser and not server" $(PYTEST_ARGS)
+	$(ONE_THREAD) $(BIN)/pytest -n 2 --dist worksteal -m "not slow and not browser and not server" $(PYTEST_ARGS)
 
 slow: preflight .venv/.dev
-	$(ONE_THREAD) $(BIN)/pytest -n 2 -m "(slow or server) and not browser" $(PYTEST_ARGS)
+	$(ONE_THREAD) $(BIN)/pytest -n 2 --dist worksteal -m "(slow or server) and not browser" $(PYTEST_ARGS)
 
 browser: preflight .venv/.dev
 	$(ONE_THREAD) $(BIN)/pytest -m "browser" $(PYTEST_ARGS)
