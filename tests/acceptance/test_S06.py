@@ -97,18 +97,6 @@ def test_the_figures_are_those_of_the_paths(side: Side) -> None:
     assert found.target_rate.value + found.stop_rate.value + found.time_rate.value == pytest.approx(1.0)
 
 
-def test_a_thousand_paths_of_twenty_steps_take_less_than_two_tenths_of_a_second() -> None:
-    """The reference system's own aim; the least of five."""
-    import time
-
-    times = []
-    for seed in range(5):
-        start = time.process_time()
-        simulate_idea(idea(Side.BUY), steps=20, innovations=Gaussian(0.01), seed=seed, paths=1_000)
-        times.append(time.process_time() - start)
-    assert min(times) < 0.2
-
-
 def test_an_idea_without_levels_or_with_a_moving_stop_is_refused() -> None:
     with pytest.raises(InvalidInput, match="stop_distance_zero"):
         simulate_idea(idea(Side.BUY, stop="0"), steps=5, innovations=Gaussian(0.01), seed=1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -181,18 +180,6 @@ def test_bad_bars_are_refused(bars: pl.DataFrame, change: dict[str, object], mes
     )
     with pytest.raises(InvalidInput, match=message):
         build_field_table(spoilt)
-
-
-@pytest.mark.slow
-def test_5000_bars_take_less_than_300_ms_of_processor_time(make_bars) -> None:
-    bars = make_bars(5000)
-    build_field_table(bars.head(700))  # kernels are compiled
-    spent = []
-    for _ in range(5):
-        start = time.process_time()
-        build_field_table(bars)
-        spent.append(time.process_time() - start)
-    assert min(spent) < 0.3
 
 
 def test_the_registry_hash_is_a_sha256_of_the_declarations() -> None:

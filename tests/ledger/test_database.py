@@ -229,11 +229,9 @@ def test_a_ledger_of_a_newer_version_is_left_alone(ledger: Database, url: str) -
 
 def test_an_up_to_date_ledger_opens_without_importing_alembic(sqlite_ledger: Database, sqlite_url: str) -> None:
     program = (
-        "import sys, time; from fieldcast.ledger import open_database; from pathlib import Path\n"
-        f"start = time.process_time(); open_database({sqlite_url!r}, Path({str(sqlite_ledger.audit_dir)!r}))\n"
-        "print(time.process_time() - start, any(name.startswith('alembic') for name in sys.modules))"
+        "import sys; from fieldcast.ledger import open_database; from pathlib import Path\n"
+        f"open_database({sqlite_url!r}, Path({str(sqlite_ledger.audit_dir)!r}))\n"
+        "print(any(name.startswith('alembic') for name in sys.modules))"
     )
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    seconds, imported = answer.stdout.split()
-    assert imported == "False"
-    assert float(seconds) < 0.3
+    assert answer.stdout.split() == ["False"]

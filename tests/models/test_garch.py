@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from arch.univariate import GARCH, ConstantMean, Normal
@@ -92,16 +90,3 @@ def test_what_cannot_be_fitted_is_refused(ret: np.ndarray) -> None:
         GarchNormal().path(ret, first=1000, horizons=())
     with pytest.raises(InvalidInput, match="window"):
         GarchNormal(window=10)
-
-
-@pytest.mark.slow
-def test_sixty_four_refits_take_less_than_two_and_a_half_seconds() -> None:
-    r = simulate(1000 + 64 * 63, 3)
-    GarchNormal().path(r[:400], first=300)
-    times = []
-    for _ in range(2):
-        start = time.perf_counter()
-        path = GarchNormal().path(r, first=1000, horizons=(1, 5))
-        times.append(time.perf_counter() - start)
-    assert len(path.parameters) == 64
-    assert min(times) < 2.5

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -102,15 +100,3 @@ def test_the_anchor_takes_exactly_its_named_columns() -> None:
         VolatilityAnchor(("log_atr_pct", "log_vix")).fit(X[:, :1], y)
     with pytest.raises(InvalidInput, match="distinct"):
         VolatilityAnchor(("a", "a"))
-
-
-@pytest.mark.slow
-def test_a_fit_of_3000_rows_and_30_columns_takes_milliseconds() -> None:
-    X, y = sample(3000, 30, 5, 0.2)
-    Logistic().fit(X, y)
-    times = []
-    for _ in range(20):
-        start = time.perf_counter()
-        Logistic().fit(X, y)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.005

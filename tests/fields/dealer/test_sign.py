@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import pytest
@@ -148,9 +148,9 @@ def test_lee_and_ready_of_a_long_tape_is_much_quicker_than_trade_by_trade():
     def seconds(work):
         taken = []
         for _ in range(3):
-            start = perf_counter()
+            start = process_time()
             work(*tape)
-            taken.append(perf_counter() - start)
+            taken.append(process_time() - start)
         return min(taken)
 
     assert 5.0 * seconds(lee_ready) < seconds(tick_by_tick)
