@@ -9,7 +9,7 @@ the 31 columns of a20 and volatility). Parts, milliseconds of one process on the
     resumed     225 instruments: a new process opens each from the state that was kept in the workspace before the new bar, makes
                 its packet and keeps its state again; seconds, from the workspace opened to the last state written
     process     the same with the interpreter's start and imports; seconds on the wall
-    many        225 projectors that are held open in one process, refreshed from the store, one after another; seconds
+    many        225 projectors that are held open in one process, refreshed from the store; seconds
 
 The 225 are a few distinct histories, each under many names (`--learned`): to walk 225 histories anew takes minutes, and is not
 what is measured. A state under another name is what that name's own walk would have kept, its figures being the same; the packet
@@ -139,7 +139,7 @@ def many(instruments: int, count: int) -> dict[str, float]:
         process = time.perf_counter() - started
         resumed = json.loads(done.stdout.splitlines()[-1])
         packets: list[ProjectionPacket] = []
-        wall, used = timed(lambda: packets.extend(projector.refresh(workspace) for projector in held))
+        wall, used = timed(lambda: packets.extend(Projector.refresh_each(workspace, held)))
         digests = [packet.digest for packet in packets]
         assert resumed.pop("digests") == digests
         cold = Projector(bars[names[-1]], held[-1].instrument, load_experiment())

@@ -270,6 +270,42 @@ def test_many_are_opened_as_each_is_alone_and_their_bars_are_read_at_once(
     assert free.cold_because is None
 
 
+def test_many_that_are_held_open_take_their_new_bars_in_one_read(
+    workspace: Workspace, market: Market, small: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, bars = market.instrument, market.bars
+    two = replace(one, id="SIM:TWO")
+    twin = bars.with_columns(pl.col("open", "high", "low", "close") * 2.0, instrument=pl.lit(two.id))
+    save_instrument(workspace.ledger, two)
+    add(workspace, market, twin[:ROWS])
+    held = Projector.open_each(workspace, [two.id, one.id], small)
+    before = Projector.refresh_each(workspace, held)
+    assert before == tuple(each.packet for each in held), "nothing came since"
+    for rows in (bars, twin):
+        add(workspace, market, rows[ROWS : ROWS + 2])
+
+    def refused(*_: object, **__: object) -> None:
+        raise AssertionError("expected the bars of both in one read")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(workspace.store), "read", refused)
+        packets = Projector.refresh_each(workspace, held)
+    assert packets == tuple(each.packet for each in held)
+    same(held[0], Projector(twin[: ROWS + 2], two, small))
+    same(held[1], Projector(bars[: ROWS + 2], one, small))
+    with pytest.raises(InvalidInput, match=f"found two of {two.id}"):
+        Projector.refresh_each(workspace, [held[0], held[0]])
+    seal_span(workspace, "last", [one.id], first=bars["ts"][ROWS + 2].date(), last=date(2030, 1, 1))
+    for rows in (bars, twin):
+        add(workspace, market, rows[ROWS + 2 : ROWS + 3])
+    free, sealed = Projector.refresh_each(workspace, held)
+    assert sealed == packets[1], "of a sealed span it sees nothing"
+    assert free.as_of > sealed.as_of
+    add(workspace, market, bars[500:501].with_columns(close=pl.col("low"), available_at=pl.col("ts") + timedelta(days=2)))
+    with pytest.raises(ConflictError, match="found one restated"):
+        Projector.refresh_each(workspace, held)
+
+
 def test_the_hash_of_bars_is_that_of_their_values_however_they_come() -> None:
     market = simulate(SimulatedMarket(seed=3, kind="planted", n_sessions=60, last=date(2018, 12, 31)))
     bars = market.bars.with_columns(

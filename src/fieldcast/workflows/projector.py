@@ -32,7 +32,7 @@ from fieldcast.projection.warm import HorizonState, Row, VolatilityState
 from fieldcast.workflows.experiment import Experiment
 from fieldcast.workflows.prepare import Array, Prepared, prepare_bars
 from fieldcast.workflows.projector_history import History
-from fieldcast.workflows.projector_opening import open_each
+from fieldcast.workflows.projector_opening import open_each, stored_each
 from fieldcast.workflows.projector_packets import last_row, model_id, packet_of
 from fieldcast.workflows.sealing import known_until
 from fieldcast.workflows.study import HAR_WINDOW, compose_paths, cone_maker, require_history
@@ -159,8 +159,26 @@ class Projector:
         ConflictError : a bar that this projector has seen was restated; open a new one
         """
         until = known_until(workspace, (self.instrument.id, self._vix), self.experiment.hash, as_of)
+        stored = workspace.store.read(self.instrument.id, as_of=until, first=self._history.span[0].date())
+        return self._take(workspace, stored, until)
+
+    @classmethod
+    def refresh_each(
+        cls, workspace: Workspace, projectors: Sequence[Self], *, as_of: datetime | None = None
+    ) -> tuple[ProjectionPacket, ...]:
+        """`refresh` of many projectors, in their order: seals and bars are read once for all of them.
+
+        Raises
+        ------
+        InvalidInput : two of one instrument
+        ConflictError : as `refresh`, of the first instrument of which it is so; those before it have their new packets
+        """
+        stored = stored_each(workspace, projectors, as_of)
+        return tuple(one._take(workspace, *stored[one.instrument.id]) for one in projectors)
+
+    def _take(self, workspace: Workspace, stored: pl.DataFrame, until: datetime | None) -> ProjectionPacket:
+        """The packet after what the stored bars have beyond those that were read."""
         first, last = self._history.span
-        stored = workspace.store.read(self.instrument.id, as_of=until, first=first.date())
         seen, later = stored.filter(pl.col("ts").is_between(first, last)), stored.filter(pl.col("ts") > last)
         self._history.require_the_same(seen)
         if not later.height:

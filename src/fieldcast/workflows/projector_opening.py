@@ -6,7 +6,7 @@ where a good part of a dataset is asked for, else instrument by instrument.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import polars as pl
 
 from fieldcast.data import list_instruments, load_instrument
+from fieldcast.ground import InvalidInput
 from fieldcast.market import DAILY, Instrument
 from fieldcast.validation.sealed import seals
 from fieldcast.workflows.experiment import Experiment
@@ -42,7 +43,7 @@ def open_each(
 ) -> tuple[Opened, ...]:
     """See `Projector.open_each`."""
     described = _described(workspace, instruments)
-    untils = _known_until(workspace, instruments, vix, experiment, as_of)
+    untils = _known_until(workspace, dict.fromkeys(instruments, (vix, experiment)), as_of)
     series = used_covariate(experiment, vix)
     histories = _histories(workspace, untils)
     covariates: dict[datetime | None, pl.DataFrame] = {}
@@ -59,6 +60,29 @@ def open_each(
     return tuple(opened[name] for name in instruments)
 
 
+def stored_each(
+    workspace: Workspace, projectors: Sequence[Projector], as_of: datetime | None
+) -> dict[str, tuple[pl.DataFrame, datetime | None]]:
+    """The bars of each projector's instrument as known now, and until when it may know them.
+
+    Raises
+    ------
+    InvalidInput : two projectors of one instrument
+    """
+    asked: dict[str, tuple[str | None, Experiment]] = {}
+    for one in projectors:
+        name = one.instrument.id
+        if name in asked:
+            raise InvalidInput(f"expected one projector of each instrument, found two of {name}: refresh them one by one")
+        asked[name] = one._vix, one.experiment
+    untils = _known_until(workspace, asked, as_of)
+    histories = _histories(workspace, untils)
+    return {
+        name: (histories[name] if name in histories else workspace.store.read(name, as_of=until), until)
+        for name, until in untils.items()
+    }
+
+
 def _described(workspace: Workspace, names: Sequence[str]) -> Mapping[str, Instrument]:
     """The instruments by id."""
     if len(names) > 1:
@@ -69,15 +93,14 @@ def _described(workspace: Workspace, names: Sequence[str]) -> Mapping[str, Instr
 
 
 def _known_until(
-    workspace: Workspace, names: Iterable[str], vix: str | None, experiment: Experiment, as_of: datetime | None
+    workspace: Workspace, asked: Mapping[str, tuple[str | None, Experiment]], as_of: datetime | None
 ) -> dict[str, datetime | None]:
-    """`sealing.known_until` of each; where nothing is sealed that is one question."""
+    """`sealing.known_until` of each instrument, by id its VIX series and experiment; where nothing is sealed one question."""
     with workspace.ledger.read() as session:
         any_sealed = bool(seals(session))
     if not any_sealed:
-        return dict.fromkeys(names, as_of)
-    hashed = experiment.hash
-    return {name: known_until(workspace, (name, vix), hashed, as_of) for name in names}
+        return dict.fromkeys(asked, as_of)
+    return {name: known_until(workspace, (name, vix), one.hash, as_of) for name, (vix, one) in asked.items()}
 
 
 def _histories(workspace: Workspace, untils: Mapping[str, datetime | None]) -> dict[str, pl.DataFrame]:
