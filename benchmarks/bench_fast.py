@@ -2,9 +2,8 @@
 
 Ours ends with an equity curve, every fill and all figures in whole cents and lots; the bare kernel with one number, and a second
 one with the curve and the sums of the figures too. The market is made once before the clocks start, as the peers' data frames
-are. The first run on a tape whose closes are whole numbers already also makes the sums of its averages. It is claimed beside the
-later ones, and it alone beside the peers, who make their averages anew in every run, as the bare kernel does. Beside it stands
-the first run on a market of which no tape was made, which turns its closes into whole numbers too.
+are. Claimed is a run on a tape whose closes are whole numbers already; the first such run on a part of it stands beside it, and is
+held against the peers; so does the first run on a market of which no tape was made, which turns its closes into whole numbers too.
 """
 
 from __future__ import annotations
@@ -121,7 +120,7 @@ if __name__ == "__main__":
     print(f"backtesting.py {backtesting['seconds'][0]:.2f} s, {backtesting['trades']} trades, final {backtesting['value']:.2f}")
     middle = first[ROUNDS // 2]
     claim(
-        "processor time of ours over the bare sequential kernel, SMA cross on 1 M bars (averages from sums that the tape keeps, "
+        "processor time of ours over the bare sequential kernel, SMA cross on 1 M bars (averages, "
         "fills, equity curve, figures)",
         whole, seed=SEED, first_run_over_bare=float(np.median(firsts)), from_targets_over_bare=float(np.median(alone)),
         bare_with_figures_over_bare=float(np.median(full)), over_vectorbt=vectorbt["seconds"][2] / middle,

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from fieldcast.market import Instrument, Kind
-from fieldcast.simulation.fast import FastSettings, ParameterSets, Tape, arrays_of, run_fast, run_rule
+from fieldcast.simulation.fast import FastSettings, ParameterSets, Tape, arrays_of, engine, run_fast, run_rule
+from fieldcast.simulation.fast._kernels_signals import PART
 from fieldcast.simulation.market import Market
 from fieldcast.simulation.settings import UntrustedOpen, VenueSettings
 from fieldcast.simulation.units import Units
 from fieldcast.strategy.catalogue import strategy
 
-MADE = ("open", "high", "low", "close", "closes", "sums", "_price_sums")
+MADE = ("open", "high", "low", "close", "closes", "sums")
 CROSS = ParameterSets.of("sma_cross", [{"fast": 5, "slow": 20}])
 
 
@@ -30,7 +31,7 @@ def test_a_run_without_exits_makes_neither_extremes_nor_opens_nor_the_sums_that_
     tape = Tape.of(one(5, bars=300))
     found = run_rule(CROSS, tape, FastSettings())
     assert found.figures["fills"] > 3
-    assert [name for name in MADE if name in tape.__dict__] == ["close", "_price_sums"]
+    assert [name for name in MADE if name in tape.__dict__] == ["close"]
     run_rule(CROSS, tape, FastSettings(stop=Decimal("0.05")))
     assert {"open", "high", "low"} <= set(tape.__dict__)
 
@@ -89,14 +90,16 @@ def test_a_part_of_a_tape_is_the_tape_of_that_part(many) -> None:
 
 
 @pytest.mark.parametrize("settings", [FastSettings(), FastSettings(stop=Decimal("0.03"), target=Decimal("0.05"))])
-def test_one_run_is_the_same_first_later_and_where_no_float_can_carry_its_sums(one, settings: FastSettings) -> None:
+def test_one_run_is_the_same_first_later_and_where_no_float_can_carry_its_sums(
+    one, settings: FastSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tape = Tape.of(one(6, bars=2_000, sigma=0.004))
     sets = ParameterSets.of("sma_cross", [{"fast": 7, "slow": 30, "short": True}])
     first, later = run_rule(sets, tape.between(0, 2_000), settings), run_rule(sets, tape, settings)
     other = tape.between(0, 2_000)
-    assert other.price_sums(10**13).size == 0  # a product beyond 2^53: the whole numbers decide
-    other.__dict__["_price_sums"] = np.empty(0), float(2**62)
-    exact = run_rule(sets, other, settings)
+    with monkeypatch.context() as patch:  # a product beyond 2^53: the whole numbers decide
+        patch.setattr(engine, "_crossings", lambda *_: -1)
+        exact = run_rule(sets, other, settings)
     assert {"closes", "sums"} <= set(other.__dict__)
     assert "sums" not in tape.__dict__
     targets = run_fast(strategy("sma_cross", fast=7, slow=30, short=True).targets(arrays_of(tape)), tape, settings)
@@ -105,6 +108,35 @@ def test_one_run_is_the_same_first_later_and_where_no_float_can_carry_its_sums(o
         np.testing.assert_array_equal(found.equity_minor, targets.equity_minor)
         assert found.figures == targets.figures
     assert targets.figures["fills"] > 50
+
+
+@pytest.mark.parametrize("short", [False, True])
+@pytest.mark.parametrize("bars", [2, 300, PART - 1, PART, PART + 1, 3 * PART + 77])
+def test_the_cross_by_parts_is_the_cross_of_the_whole(one, bars: int, short: bool) -> None:
+    """Windows shorter and longer than a part, and than the history; a change at the seam of two parts is one change."""
+    tape = Tape.of(one(11, bars=bars, sigma=0.004))
+    for fast, slow in ((1, 2), (7, 30), (50, 299), (3, PART), (100, PART + 500)):
+        sets = ParameterSets.of("sma_cross", [{"fast": fast, "slow": slow, "short": short}])
+        at, codes = np.empty(bars, dtype=np.int64), np.empty(bars, dtype=np.int64)
+        fresh = Tape(tape.market, 0, tape.units, 0, bars)
+        count = engine._crossings(sets, fresh, 0, at, codes)
+        targets = strategy("sma_cross", fast=fast, slow=slow, short=short).targets(arrays_of(tape))
+        expected = np.flatnonzero(np.diff(targets, prepend=0.0))
+        np.testing.assert_array_equal(at[:count], expected)
+        np.testing.assert_array_equal(codes[:count], targets[expected])
+        np.testing.assert_array_equal(fresh.close, tape.close)
+
+
+def test_sums_that_no_float_can_carry_are_left_to_whole_numbers(one) -> None:
+    market = one(12, bars=3 * PART)
+    tape = Tape.of(market)
+    at, codes = np.empty(tape.length, dtype=np.int64), np.empty(tape.length, dtype=np.int64)
+    sets = ParameterSets.of("sma_cross", [{"fast": 5, "slow": 30}])
+    assert engine._crossings(sets, tape, 0, at, codes) > 0
+    large = Tape(market, 0, tape.units, 0, tape.length)
+    large.__dict__["close"] = tape.close.copy()
+    large.close[2 * PART :] += 2**40
+    assert engine._crossings(sets, large, 0, at, codes) == -1
 
 
 def test_an_open_that_is_no_print_is_seen_where_no_open_was_made(one) -> None:

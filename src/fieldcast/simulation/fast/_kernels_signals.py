@@ -18,10 +18,13 @@ from __future__ import annotations
 import numpy as np
 
 from fieldcast.simulation.fast._compiled import kernel
+from fieldcast.simulation.fast._kernels_marks import whole_prices
 
 BUY_AND_HOLD, SMA_CROSS, RSI, BOLLINGER, MACD, MOMENTUM, MEAN_REVERSION = range(7)
 _ONE, _LEFT, _NONE = np.int8(1), np.int8(2), np.int8(0)
 _BYTES = np.uint64(0x0101010101010101)
+EXACT = 2.0**53
+PART = 4096  # bars that are looked at at once: what is made of them stays in the cache
 
 
 @kernel
@@ -43,23 +46,6 @@ def sma_cross(prefix, fast, slow, short, marks):  # type: ignore[no-untyped-def]
     else:
         for i in range(count):
             out[i] = _ONE if newest[i] * rest + oldest[i] * part > middle[i] * whole else _NONE
-
-
-@kernel
-def prefix_sums(closes, found):  # type: ignore[no-untyped-def]
-    """Prefix sums of closes less the first into found (T + 1,) float64; the largest of them, positive or not.
-
-    closes : (T,) int64, whose sums have to fit in 63 bits; those of `found` are exact up to 2^53
-    """
-    total = closes[0] * 0
-    low, high, base = total, total, closes[0]
-    found[0] = 0.0
-    out = found[1:]
-    for t in range(closes.shape[0]):
-        total += closes[t] - base
-        low, high = min(low, total), max(high, total)
-        out[t] = float(total)
-    return max(high, -low)
 
 
 @kernel
@@ -195,14 +181,14 @@ def _differs(words, same):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def changes(marks, latch, bars, codes):  # type: ignore[no-untyped-def]
-    """How many bars change the target; their numbers and the targets (-1, 0, 1) go into `bars` and `codes` (T,) each.
+def changes(marks, latch, last, bars, codes):  # type: ignore[no-untyped-def]
+    """How many bars change the target, which is `last` before them; their numbers and the targets (-1, 0, 1) go into `bars` and
+    `codes` (T,) each.
 
     Sixty-four marks are looked at as eight words: where nothing changes, that is all there is to do.
     """
     words = marks[: marks.shape[0] // 8 * 8].view(np.uint64)
     found = 0
-    last = _NONE
     for start in range(0, marks.shape[0], 64):
         end = min(start + 64, marks.shape[0])
         if end - start == 64:
@@ -221,6 +207,65 @@ def changes(marks, latch, bars, codes):  # type: ignore[no-untyped-def]
                 codes[found] = mark
                 found += 1
     return found
+
+
+@kernel
+def cross_decisions(prices, scale, closes, fast, slow, short, sums, marks, bars, codes):  # type: ignore[no-untyped-def]
+    """`changes` of the cross in one pass, some thousand bars at a time: nothing as long as the history is made but the closes.
+
+    The prefix sums begin anew with each part, so that they stay small however many bars there are.
+
+    prices : (T,) float64 that `closes` (T,) int64 are filled from, or (0,) where they are there
+    sums (slow + PART,) float64, marks (slow + PART,) int8 : scratch
+
+    Returns -1 where a product of a comparison is no whole number below 2^53 (`closes` are filled all the same).
+    """
+    found = 0
+    last = _NONE
+    exact = True
+    limit = EXACT / (2.0 * slow)
+    for start in range(0, closes.shape[0], PART):
+        stop = min(start + PART, closes.shape[0])
+        if prices.shape[0] > 0:
+            whole_prices(prices[start:stop], scale, closes[start:stop])
+        begin = max(0, start - slow + 1)
+        here = closes[begin:stop]
+        if float(here.shape[0]) * _reach(here) >= limit:
+            exact = False
+        if not exact:
+            continue
+        count = here.shape[0]
+        _sum_up(here, sums)
+        sma_cross(sums[: count + 1], fast, slow, short, marks[:count])
+        more = changes(marks[start - begin : count], False, last, bars[found:], codes[found:])
+        for k in range(found, found + more):
+            bars[k] += start
+        found += more
+        if more > 0:
+            last = np.int8(codes[found - 1])
+    return found if exact else -1
+
+
+@kernel
+def _reach(closes):  # type: ignore[no-untyped-def]
+    """No close is further from the first: below twice the largest distance, from the bits that any of them has."""
+    first = closes[0]
+    bits = first * 0
+    for i in range(closes.shape[0]):
+        away = closes[i] - first
+        bits |= away ^ (away >> 63)
+    return float(bits) + 1.0
+
+
+@kernel
+def _sum_up(closes, sums):  # type: ignore[no-untyped-def]
+    """Prefix sums (n + 1,) float64 of closes (n,) less the first."""
+    total, first = closes[0] * 0, closes[0]
+    sums[0] = 0.0
+    out = sums[1:]
+    for i in range(closes.shape[0]):
+        total += closes[i] - first
+        out[i] = float(total)
 
 
 @kernel

@@ -100,7 +100,7 @@ def sweep_block(  # type: ignore[no-untyped-def]
             opening = marks[begin]
             if latch and opening == 0:
                 marks[begin] = carried(marks, begin)
-            count = changes(marks[begin:end], latch, at, codes)
+            count = changes(marks[begin:end], latch, np.int8(0), at, codes)
             marks[begin] = opening
             for k in range(count):
                 at[k] += begin
@@ -118,7 +118,7 @@ def rule_decisions(rule, values, units, sums, exact, squares, at, codes):  # typ
     marks = np.zeros(units.shape[0], np.int8)
     floats, lines, reach = scratch_of(rule, units, exact)
     rule_marks(rule, values, units, sums, exact, squares, floats, lines, reach, True, marks)
-    return changes(marks, rule in (RSI, BOLLINGER), at, codes)
+    return changes(marks, rule in (RSI, BOLLINGER), np.int8(0), at, codes)
 
 
 @kernel

@@ -238,15 +238,24 @@ def run_rule(sets: ParameterSets, tape: Tape, settings: FastSettings, number: in
     from fieldcast.simulation.fast._kernels_sweep import rule_decisions
 
     at, codes = np.empty(tape.length, dtype=np.int64), np.empty(tape.length, dtype=np.int64)
-    nothing = np.empty(0, dtype=np.int64)
-    averages = tape.price_sums(sets.longest) if sets.rule == "sma_cross" else np.empty(0)
-    if averages.size:
-        shared = (tape.close, nothing, averages, nothing)
-    else:
-        shared = (tape.closes, tape.sums, tape.exact_sums(sets.longest), tape.squares if sets.rule == "bollinger" else nothing)
-    count = rule_decisions(RULES[sets.rule][0], sets.values[number], *shared, at, codes)
+    count = _crossings(sets, tape, number, at, codes) if sets.rule == "sma_cross" else -1
+    if count < 0:
+        squares = tape.squares if sets.rule == "bollinger" else np.empty(0, dtype=np.int64)
+        shared = (tape.closes, tape.sums, tape.exact_sums(sets.longest), squares)
+        count = rule_decisions(RULES[sets.rule][0], sets.values[number], *shared, at, codes)
     codes = codes[:count] * tape.terms(settings)[layout.T_UNIT]
     return _play(at[:count], codes, tape, settings, 0, tape.length)
+
+
+def _crossings(sets: ParameterSets, tape: Tape, number: int, at: NDArray[np.int64], codes: NDArray[np.int64]) -> int:
+    """How many bars change the target of a cross, into `at` and `codes`; -1 where floats cannot carry its sums."""
+    from fieldcast.simulation.fast._kernels_signals import PART, cross_decisions
+
+    fast, slow, _, short = sets.values[number]
+    closes, prices = tape.close_to_fill()
+    sums = np.empty(int(slow) + PART)
+    marks = np.empty(sums.size, dtype=np.int8)
+    return int(cross_decisions(prices, tape.scale, closes, int(fast), int(slow), bool(short), sums, marks, at, codes))
 
 
 def sweep_targets(

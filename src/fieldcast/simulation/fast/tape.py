@@ -119,6 +119,14 @@ class Tape:
         """(T,) int64 price units."""
         return price_units(self.values("close"), self.scale)
 
+    def close_to_fill(self) -> tuple[Integers, Floats]:
+        """`close`, and the prices (T,) that the caller's kernel fills it from before anybody reads it; (0,) where it was made."""
+        if "close" in self.__dict__:
+            return self.close, np.empty(0)
+        found: Integers = np.empty(self.length, dtype=np.int64)
+        self.__dict__["close"] = found
+        return found, np.ascontiguousarray(self.values("close"))
+
     @cached_property
     def open(self) -> Integers:
         """(T,) int64 price units; 0 = no print that may be traded at."""
@@ -219,26 +227,6 @@ class Tape:
                 f"window of {longest}: use fewer bars or prices with fewer decimals"
             )
         return np.empty(0)
-
-    @cached_property
-    def _price_sums(self) -> tuple[Floats, float]:
-        """(T + 1,) float64 prefix sums of closes in price units less the first, and the largest; (0,) where that is too large."""
-        from fieldcast.simulation.fast._kernels_signals import prefix_sums
-
-        market = self.market
-        top = market.highest(self.row) if market.has_every_price(self.row) else float(self.values("close").max())
-        if self.length * (top * self.scale + 1.0) >= LARGEST:
-            return np.empty(0), float(LARGEST)
-        found = np.empty(self.length + 1)
-        return found, float(prefix_sums(self.close, found))
-
-    def price_sums(self, longest: int) -> Floats:
-        """Prefix sums of the closes in price units where every product with a window of up to `longest` bars is exact, else (0,).
-
-        They say of two averages which is larger, as `exact_sums` do, and are made in one pass over the closes of the account.
-        """
-        found, reach = self._price_sums
-        return found if 2.0 * longest * reach < EXACT else np.empty(0)
 
     # -- terms of an account -------------------------------------------------------------------------------------------
 
