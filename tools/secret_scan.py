@@ -8,14 +8,18 @@ anything else fails the scan. `--update` writes what is found now into the basel
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 BASELINE = ".secrets.baseline"
 # Generated files: hashes of public releases, of code and of data only.
-SKIPPED = {BASELINE, "constraints.txt"}
+SEEN = ".status/secret_scan.json"  # no part of the repository
+SKIPPED = {BASELINE, "constraints.txt", SEEN}
 GENERATED = "evidence/"
 
 
@@ -32,16 +36,34 @@ def files(root: Path) -> list[str]:
 
 
 def scan(root: Path) -> dict[tuple[str, str], tuple[int, str]]:
-    """(file, hash of the secret) → (line, kind) for everything that the plugins find."""
+    """(file, hash of the secret) → (line, kind) for everything that the plugins find.
+
+    What a file of this name and content said under these plugins and filters is kept beside the results of the last test run, so
+    that a second scan looks at what has changed alone.
+    """
     from detect_secrets.core.scan import scan_file
     from detect_secrets.settings import transient_settings
 
     settings = json.loads((root / BASELINE).read_text(encoding="utf-8"))
+    chosen = {"plugins_used": settings["plugins_used"], "filters_used": settings["filters_used"]}
+    begun = hashlib.sha256(json.dumps([version("detect_secrets"), chosen], sort_keys=True).encode())
+    path = root / SEEN
+    seen = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    now: dict[str, list[list[object]]] = {}
     found: dict[tuple[str, str], tuple[int, str]] = {}
-    with transient_settings({"plugins_used": settings["plugins_used"], "filters_used": settings["filters_used"]}):
+    with transient_settings(chosen):
         for name in files(root):
-            for secret in scan_file(str(root / name)):
-                found[name, secret.secret_hash] = (secret.line_number, secret.type)
+            whole = begun.copy()
+            whole.update(name.encode() + b"\0" + (root / name).read_bytes())
+            key = whole.hexdigest()
+            if key not in seen:
+                seen[key] = [[one.secret_hash, one.line_number, one.type] for one in scan_file(str(root / name))]
+            now[key] = seen[key]
+            found |= {(name, hashed): (line, kind) for hashed, line, kind in seen[key]}
+    path.parent.mkdir(exist_ok=True)
+    written = path.with_name(f"{path.name}.{os.getpid()}")
+    written.write_text(json.dumps(now), encoding="utf-8")
+    written.replace(path)
     return found
 
 
