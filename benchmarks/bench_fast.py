@@ -2,8 +2,8 @@
 
 Ours ends with an equity curve, every fill and all figures in whole cents and lots; the bare kernel with one number, and a second
 one with the curve and the sums of the figures too. The market is made once before the clocks start, as the peers' data frames
-are. Claimed is a run on a tape whose closes are whole numbers already; the first such run on a part of it stands beside it, and is
-held against the peers; so does the first run on a market of which no tape was made, which turns its closes into whole numbers too.
+are. Claimed is a run on a tape whose closes are whole numbers already. Beside it stand the first such run on a part of it, which
+is held against the peers, and the first run on a market of which no tape was made: it turns closes into whole numbers too.
 """
 
 from __future__ import annotations
