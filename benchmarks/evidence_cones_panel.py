@@ -65,9 +65,38 @@ from fieldcast.projection.cones import (
     path_band,
 )
 
-COVERS = ("src/fieldcast/evaluation", "src/fieldcast/models/garch.py", "src/fieldcast/models/log_har.py",
-          "src/fieldcast/models/volatility", "src/fieldcast/projection/cones",
-          "src/fieldcast/projection/conformal.py")  # fmt: skip
+COVERS = (
+    "src/fieldcast/evaluation/coverage.py",
+    "src/fieldcast/evaluation/dependence.py",
+    "src/fieldcast/evaluation/intervals.py",
+    "src/fieldcast/evaluation/scores.py",
+    "src/fieldcast/features/panel.py",
+    "src/fieldcast/models/garch.py",
+    "src/fieldcast/models/log_har.py",
+    "src/fieldcast/models/volatility/_inputs.py",
+    "src/fieldcast/models/volatility/blend.py",
+    "src/fieldcast/models/volatility/boosted.py",
+    "src/fieldcast/models/volatility/contract.py",
+    "src/fieldcast/models/volatility/har.py",
+    "src/fieldcast/models/volatility/recursive.py",
+    "src/fieldcast/models/volatility/reports.py",
+    "src/fieldcast/projection/cones/_checks.py",
+    "src/fieldcast/projection/cones/_inputs.py",
+    "src/fieldcast/projection/cones/_kernels_gjr.py",
+    "src/fieldcast/projection/cones/_kernels_scores.py",
+    "src/fieldcast/projection/cones/aggregate.py",
+    "src/fieldcast/projection/cones/boosted.py",
+    "src/fieldcast/projection/cones/contract.py",
+    "src/fieldcast/projection/cones/filtered.py",
+    "src/fieldcast/projection/cones/finish.py",
+    "src/fieldcast/projection/cones/layers.py",
+    "src/fieldcast/projection/cones/path_bands.py",
+    "src/fieldcast/projection/cones/recalibrate.py",
+    "src/fieldcast/projection/cones/shapes.py",
+    "src/fieldcast/projection/cones/single.py",
+    "src/fieldcast/projection/cones/trackers.py",
+    "src/fieldcast/projection/conformal.py",
+)
 NAMES = ("AAPL", "AMZN", "BAC", "DIA", "IWM", "JNJ", "JPM", "META", "MSFT", "NVDA", "QQQ", "SPY", "TLT", "TSLA", "WMT")
 SEED, BLOCK, DRAWS = 1, 20, 1000
 HORIZONS = (1, 5)

@@ -49,8 +49,19 @@ from fieldcast.models import Logistic
 from fieldcast.models.events import TouchOdds, reached
 from fieldcast.models.volatility import PooledTrees, realised_variance
 
-COVERS = ("src/fieldcast/features/panel.py", "src/fieldcast/models/events.py", "src/fieldcast/models/logistic.py",
-          "src/fieldcast/models/volatility")  # fmt: skip
+COVERS = (
+    "src/fieldcast/evaluation/calibration.py",
+    "src/fieldcast/features/panel.py",
+    "src/fieldcast/models/events.py",
+    "src/fieldcast/models/garch.py",
+    "src/fieldcast/models/logistic.py",
+    "src/fieldcast/models/volatility/_inputs.py",
+    "src/fieldcast/models/volatility/blend.py",
+    "src/fieldcast/models/volatility/boosted.py",
+    "src/fieldcast/models/volatility/contract.py",
+    "src/fieldcast/models/volatility/har.py",
+    "src/fieldcast/models/volatility/recursive.py",
+)
 HORIZONS = (1, 2, 3, 5)
 THRESHOLD = 0.01
 LEFT_OUT = ("TLT",)

@@ -40,7 +40,16 @@ from fieldcast.models.volatility import (
     realised_variance,
 )
 
-COVERS = ("src/fieldcast/features/panel.py", "src/fieldcast/models/volatility")
+COVERS = (
+    "src/fieldcast/features/panel.py",
+    "src/fieldcast/models/garch.py",
+    "src/fieldcast/models/volatility/_inputs.py",
+    "src/fieldcast/models/volatility/blend.py",
+    "src/fieldcast/models/volatility/boosted.py",
+    "src/fieldcast/models/volatility/contract.py",
+    "src/fieldcast/models/volatility/har.py",
+    "src/fieldcast/models/volatility/recursive.py",
+)
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ("AAPL", "AMZN", "BAC", "DIA", "IWM", "JNJ", "JPM", "META", "MSFT", "NVDA", "QQQ", "SPY", "TLT", "TSLA", "WMT")
 FIRST_SESSION, FIRST_FORECAST, LOOKED_AT = "1990-01-02", "2010-01-01", "2023-01-01"
