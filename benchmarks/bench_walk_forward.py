@@ -32,6 +32,7 @@ from fieldcast.workflows.walks import odds_tasks
 COVERS = (
     "src/fieldcast/projection/walk_forward.py",
     "src/fieldcast/projection/calibration.py",
+    "src/fieldcast/projection/calibrators.py",
     "src/fieldcast/models/boosted.py",
 )
 SESSIONS, ROUNDS, SEED, AIM = 4_000, 7, 7, 0.10

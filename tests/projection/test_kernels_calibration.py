@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import isotonic_regression, minimize
 
 from fieldcast.projection import _kernels_calibration as kernels
-from fieldcast.projection.calibration import Isotonic
+from fieldcast.projection.calibrators import Isotonic
 
 
 def loss(weights: np.ndarray, a: np.ndarray, y: np.ndarray, ridge: float) -> float:

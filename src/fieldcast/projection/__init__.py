@@ -1,18 +1,16 @@
 """Projections: calibrated odds, conformal cones and the packet that carries them; nothing here knows of orders."""
 
 from fieldcast.projection._rows import packet_of_row, packet_row, record_packet, recorded_packets
-from fieldcast.projection.calibration import (
+from fieldcast.projection.calibration import CalibratedModel, Choice, choose_calibrator
+from fieldcast.projection.calibrators import (
     CALIBRATORS,
     Beta,
-    CalibratedModel,
     Calibrator,
-    Choice,
     Isotonic,
     Platt,
     Temperature,
     VennAbers,
     calibrator_from_parameters,
-    choose_calibrator,
 )
 from fieldcast.projection.conformal import (
     BANDS,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fieldcast.models import model_kinds
 from fieldcast.projection import ProjectionPacket
-from fieldcast.projection.calibration import Calibrator, calibrator_from_parameters
+from fieldcast.projection.calibrators import Calibrator, calibrator_from_parameters
 from fieldcast.projection.packet import load_packet
 from fieldcast.projection.walk_forward import FittedFold, WalkState
 from fieldcast.projection.warm import HorizonState, Parts, VolatilityState
