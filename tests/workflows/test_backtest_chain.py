@@ -304,6 +304,93 @@ def test_more_than_the_account_can_carry_is_refused_and_said(workspace: fc.Works
     assert set(secured.result.rejections["reasons"]) == {str(Reason.INSUFFICIENT_CASH)}     # 100 puts need 10,000 in cash
 
 
+def words_of(workspace: fc.Workspace, options: dict[str, Any], **parts: Any) -> tuple[str, ...]:
+    plan = {"data": {"instruments": [SHARE.id]}, "strategies": [{"name": "buy_and_hold"}], "options": options}
+    return backtest_data(workspace, plan_of(plan | parts), until=None, progress=silent).warnings
+
+
+def test_one_position_in_one_contract_is_said_as_one(workspace: fc.Workspace) -> None:
+    options = {"days": [40, 50], "contracts": 1, "shares": False, "legs": [{"right": "put", "moneyness": 1.0}]}
+    said = words_of(workspace, options, account={"margin": "reg_t"})
+    assert any(one.startswith("XNAS:PLT: 1 option position in 1 contract, chosen") for one in said)
+    two = words_of(workspace, options | {"days": [20, 50]}, account={"margin": "reg_t"})
+    assert any(one.startswith("XNAS:PLT: 2 option positions in 2 contracts, chosen") for one in two)
+
+
+def test_shares_that_are_not_played_are_not_lent(workspace: fc.Workspace) -> None:
+    options = {"days": [20, 50], "contracts": 1, "legs": [{"right": "put", "moneyness": 1.0}]}
+    account = {"margin": "reg_t"}
+    assert any("lent for nothing" in one for one in words_of(workspace, options, account=account))
+    assert not any("lent for nothing" in one for one in words_of(workspace, options | {"shares": False}, account=account))
+
+
+@pytest.mark.parametrize(
+    ("preset", "costs", "said"),
+    [
+        ("ibkr_fixed", None, r'options.preset = "ibkr_fixed": expected shares and funds in USD'),
+        ("tradier_pro_index_options", None, r"options on indices in USD, .* on XNAS:PLT \(kind equity\)"),
+        (None, "ibkr_fixed", r'costs.preset = "ibkr_fixed": .* found OPRA:PLT.* of kind option'),
+        ("schwab_options", "kraken", r'costs.preset = "kraken": expected coins'),
+    ],
+)
+def test_fees_of_contracts_are_those_of_contracts(
+    workspace: fc.Workspace, preset: str | None, costs: str | None, said: str
+) -> None:
+    options = {"days": [20, 50], "contracts": 1, "legs": [{"right": "put", "moneyness": 1.0}], "preset": preset}
+    plan = plan_of({"data": {"instruments": [SHARE.id]}, "strategies": [{"name": "buy_and_hold"}], "options": options,
+                    "costs": {"preset": costs}})  # fmt: skip
+    data = backtest_data(workspace, plan, until=None, progress=silent)
+    with pytest.raises(ConfigError, match=said):
+        venue_settings(plan, data)
+    both = plan.model_copy(update={
+        "costs": plan.costs.model_copy(update={"preset": "ibkr_fixed"}),
+        "options": plan.options and plan.options.model_copy(update={"preset": "schwab_options"}),
+    })  # fmt: skip
+    assert venue_settings(both, data).option_fees is not None
+
+
+@pytest.mark.slow
+def test_an_order_for_a_contract_that_never_filled_is_named_with_its_reason(workspace: fc.Workspace, tmp_path: Path) -> None:
+    """Quotes of the first close alone: the orders of that close found none."""
+    put = {"right": "put", "moneyness": 1.0}
+    options = {"contracts": 1, "shares": False, "legs": [put, {"right": "put", "side": "long", "width": -5}]}
+    with opened_at(tmp_path, quotes(1)) as made:
+        for days, expiry, end in (([40, 50], "2024-02-16", "before it expired at 2024-02-16 21:00 UTC"),
+                                  ([60, 80], "2024-03-15", "afterwards")):  # fmt: skip
+            found = played(made, options | {"days": days}, account={"cash": 5_000, "margin": "reg_t"})
+            assert found.result.fills.is_empty()
+            for strike, side in ((100, "short"), (95, "long")):
+                words = f"PLT {expiry} put {strike} ({side} leg): ordered at 2024-01-02 21:00 UTC and never filled, for no quote "
+                assert words + f"of it came {end}" in found.report.warnings
+    options |= {"days": [40, 50]}
+    filled = played(workspace, options, account={"cash": 5_000, "margin": "reg_t"})
+    assert not any("never" in one for one in filled.report.warnings), filled.report.warnings
+
+
+@pytest.mark.slow
+def test_a_structure_that_was_never_ordered_is_named_with_its_reason(workspace: fc.Workspace) -> None:
+    call = {"days": [40, 50], "legs": [{"right": "call", "moneyness": 1.05}]}
+    short = played(workspace, call | {"covered": True}, account={"cash": 5_000})
+    words = "PLT 2024-02-16 call 105: found at 2024-01-02 21:00 UTC and never ordered, for "
+    assert words + "too few shares were held to cover one" in short.report.warnings
+    small = played(workspace, call | {"notional": 0.4}, account={"cash": 10_600, "margin": "reg_t"})
+    assert words + "one is more than that share of the equity" in small.report.warnings
+
+
+@pytest.mark.slow
+def test_shares_that_an_assignment_leaves_short_are_lent_for_nothing_and_it_is_said(workspace: fc.Workspace) -> None:
+    """The short call at 100 is assigned at 103 on 19 January, the long one at 105 ends worthless: 100 shares stay short."""
+    options = {"days": [10, 20], "contracts": 1, "shares": False,
+               "legs": [{"right": "call", "moneyness": 1.0}, {"right": "call", "side": "long", "width": 5}]}  # fmt: skip
+    parts = {"account": {"cash": 20_000, "margin": "reg_t"}, "data": {"instruments": [SHARE.id], "last": date(2024, 1, 25)}}
+    found = played(workspace, options, **parts)
+    assert found.result.positions.filter(pl.col("instrument") == SHARE.id)["quantity"].to_list() == [-100.0]
+    assert any("lent for nothing" in one for one in found.report.warnings)
+    paid = played(workspace, options, **parts, financing={"borrow": 0.05})
+    assert not any("lent for nothing" in one for one in paid.report.warnings)
+    assert paid.report.costs.financing["borrow"] < 0
+
+
 @pytest.mark.slow
 @pytest.mark.realdata
 def test_real_lean_options_run_by_the_verb(realdata: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

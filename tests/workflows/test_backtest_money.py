@@ -101,6 +101,21 @@ def test_an_account_in_euros_converts_holds_and_is_worth_what_the_rates_say(work
     found.result.verify()
 
 
+def test_the_least_of_a_conversion_is_of_what_it_buys_and_that_of_an_order_of_its_instrument(workspace: fc.Workspace) -> None:
+    """11,000 euros at 1.10 are 12,100 dollars, of which 100 dollars are taken; the order pays 300 of its own currency."""
+    found = run(workspace, "XNAS:US", account={"cash": 11_000, "currency": "EUR"},
+                fx={"pairs": ["OANDA:EURUSD"], "half_spread_bps": 0, "commission_bps": 0, "minimum_commission": 100},
+                costs=FREE | {"minimum_commission": 300})  # fmt: skip
+    moved = found.result.journal.filter((pl.col("kind") == "conversion") & (pl.col("account") == "cash"))
+    amounts = dict(moved.group_by("currency").agg(pl.col("amount_minor").sum()).iter_rows())
+    unit = 10**found.result.units.cash_decimals
+    assert amounts == {"EUR": -11_000 * unit, "USD": 12_000 * unit}
+    assert found.result.positions["quantity"][0] == 117
+    assert found.result.cash["USD"] == 0
+    yen = run(workspace, "XTKS:JP", account={"cash": 100_000, "currency": "JPY"}, costs=FREE | {"minimum_commission": 2})
+    assert yen.result.fills["fee"].to_list() == [2.0]
+
+
 def test_in_one_currency_there_is_no_exchange_and_the_figures_are_as_they_were(workspace: fc.Workspace) -> None:
     found = run(workspace, "XNAS:US", costs={"half_spread_bps": 5})
     assert found.report.costs.exchange == 0.0
@@ -178,19 +193,32 @@ def test_two_pairs_of_the_same_currencies_have_to_be_told_apart(workspace: fc.Wo
 # financing ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_short_pays_borrow_and_a_balance_earns_by_a_series_as_it_was_known(workspace: fc.Workspace) -> None:
-    found = run(
-        workspace, "XNAS:US", strategy="mean_reversion", own={"settings": {"period": 2, "short": True}},
-        account={"cash": 10_000, "margin": {"initial": 0.5, "maintenance": 0.25}},
-        financing={"borrow": 0.05, "interest": {"USD": "FED:FUNDS"}, "credit_spread": 0.005},
-    )  # fmt: skip
-    assert found.result.fills.is_empty(), "a flat price is neither above nor below its average"
-    rows = found.result.journal.filter(pl.col("account") == "interest")
-    closes, days = nights("XNYS", int(found.result.market.open_ts[0]), int(found.result.market.ts[-1]))
+def test_a_short_pays_borrow_and_a_balance_earns_by_a_series_as_it_was_known(workspace: fc.Workspace, tmp_path: Any) -> None:
+    """50 shares short at 100 from the second bar on; their proceeds earn nothing, so the balance is the 10,000 that were paid in.
+
+    Each night: 10,000 at the rate known then, down to the cent; 50 shares on 102 each at 5 %, up to it.
+    """
+    (tmp_path / "short.py").write_text("def targets(bars):\n    return 0 * bars['close'] - 0.5\n")
+    found = fc.backtest(workspace, plan_of({
+        "data": {"instruments": ["XNAS:US"]}, "strategies": [{"file": str(tmp_path / "short.py")}], "costs": FREE,
+        "account": {"cash": 10_000, "margin": {"initial": 0.5, "maintenance": 0.25}},
+        "financing": {"borrow": 0.05, "interest": {"USD": "FED:FUNDS"}, "credit_spread": 0.005},
+    })).runs[0]  # fmt: skip
+    assert found.result.positions["quantity"][0] == -50
+    market, cents = found.result.market, 10**found.result.units.cash_decimals
+    closes, days = nights("XNYS", int(market.open_ts[0]), int(market.ts[-1]))
     since = int(datetime(2019, 2, 13, 22, tzinfo=UTC).timestamp() * 1e6)     # when the second value became known
-    rates = [(0.02 if close < since else 0.03) - 0.005 for close in closes]
-    owed = sum(10_000 * rate * n / 360 for rate, n in zip(rates, days, strict=True))
-    assert -rows["amount_minor"].sum() / 10**found.result.units.cash_decimals == pytest.approx(owed, rel=0.01)
+    cash, earned, lent = Decimal(10_000), Decimal(0), Decimal(0)
+    for close, n in zip(closes, days, strict=True):
+        rate = (Decimal("0.02") if close < since else Decimal("0.03")) - Decimal("0.005")
+        fee = (50 * 102 * Decimal("0.05") * int(n) / 360).quantize(Decimal("0.01"), "ROUND_CEILING")
+        fee = fee if close >= int(market.ts[1]) else Decimal(0)     # it is short from the second bar on
+        credit = ((cash - fee) * rate * int(n) / 360).quantize(Decimal("0.01"), "ROUND_FLOOR")
+        earned, lent, cash = earned + credit, lent + fee, cash + credit - fee
+    booked = {name: -found.result.journal.filter(pl.col("account") == name)["amount_minor"].sum() / cents
+              for name in ("interest", "borrow")}  # fmt: skip
+    assert booked["interest"] == pytest.approx(float(earned), abs=1e-9)
+    assert booked["borrow"] == pytest.approx(-float(lent), abs=1e-9)
     assert not any("lent for nothing" in said for said in found.report.warnings)
 
 
@@ -220,10 +248,10 @@ def test_a_perpetual_pays_what_is_stored_or_stated_and_says_what_it_lacks(worksp
     stored = run(workspace, "HYPERLIQUID:COIN-PERP", **where)
     held = stored.result.positions["quantity"][0]
     assert held == pytest.approx(2_000, abs=1)
-    times = len([ts for ts in HOURS[7::8] if ts > HOURS[0]])
-    assert stored.report.costs.financing["funding"] == pytest.approx(-held * 50 * 0.001 * times, rel=0.05)
+    assert stored.result.journal.filter(pl.col("account") == "funding").height == 30
+    assert stored.report.costs.financing["funding"] == pytest.approx(-held * 50 * 0.001 * 30, abs=0.01 * 30)
     stated = run(workspace, "HYPERLIQUID:COIN-PERP", **where, financing={"funding": -0.002})
-    assert stated.report.costs.financing["funding"] == pytest.approx(held * 50 * 0.002 * 30, rel=0.05)
+    assert stated.report.costs.financing["funding"] == pytest.approx(held * 50 * 0.002 * 30, abs=0.01 * 30)
     assert any("is paid every 8 hours, as the plan states" in said for said in stated.report.warnings)
     none = run(workspace, "HYPERLIQUID:COIN-PERP", **where, financing={"funding": "none"})
     assert "funding" not in none.report.costs.financing

@@ -67,6 +67,7 @@ from fieldcast.evaluation.trading_figures import (
     wilson,
 )
 from fieldcast.evaluation.trials import (
+    POINTS,
     DeflatedTrial,
     FamilyFigures,
     MemoryTrialLog,
@@ -82,6 +83,7 @@ __all__ = [
     "CENTRAL_LEVELS",
     "DAILY",
     "INTRADAY",
+    "POINTS",
     "QUANTILE_LEVELS",
     "CalibrationError",
     "ChunkSplit",

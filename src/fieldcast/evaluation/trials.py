@@ -10,6 +10,9 @@ stores the daily series that it would have earned by following the called side,
 so that trials of different horizons h stand on one clock (a new h-day call is entered each day with 1/h of the
 whole). These series give the correlations, and with them the effective number of trials. `TrialEvaluator` is the
 only scorer of trials and cannot be built without a `TrialLog`.
+
+A search that keeps the series of some of its configurations alone says in one of theirs how many it stands for (`POINTS`, itself
+among them), and the family counts them all. The effective number rests on the stored series.
 """
 
 from __future__ import annotations
@@ -38,6 +41,8 @@ from fieldcast.evaluation.sharpe import (
 )
 from fieldcast.ground import InvalidInput, MissingData, digest
 
+POINTS = "points"      # key of a configuration: how many that were scored it stands for
+
 
 @dataclass(frozen=True, eq=False)
 class Trial:
@@ -46,7 +51,7 @@ class Trial:
     Parameters
     ----------
     family : the trials among which the best could have been picked; named in the experiment's TOML before the run
-    configuration : what was run, as plain values
+    configuration : what was run, as plain values; `points`, a whole number of at least 1, where it stands for others too
     instrument, label, horizon : what was forecast
     span_start, span_end : first and last scored date
     metric, estimate, n : the score and its rows
@@ -69,6 +74,9 @@ class Trial:
     children: int = 0
 
     def __post_init__(self) -> None:
+        points = self.configuration.get(POINTS, 1)
+        if not isinstance(points, int) or isinstance(points, bool) or points < 1:
+            raise InvalidInput(f"expected as {POINTS} of a configuration how many it stands for, at least 1, found {points!r}")
         dates = np.asarray(self.dates, dtype="datetime64[D]")
         series = np.asarray(self.series, dtype=np.float64)
         if not self.family or self.horizon < 1 or self.n < 1 or self.children < 0 or not math.isfinite(self.estimate):
@@ -95,6 +103,11 @@ class Trial:
     @property
     def id(self) -> str:
         return digest([self.family, self.configuration_hash, self.span_hash])
+
+    @property
+    def points(self) -> int:
+        """How many configurations that were scored it stands for."""
+        return int(self.configuration.get(POINTS, 1))
 
     @property
     def sharpe(self) -> SharpeMoments | None:
@@ -166,7 +179,7 @@ class DeflatedTrial:
 
 @dataclass(frozen=True)
 class FamilyFigures:
-    """A family of trials: its size, its effective size, and each trial deflated by both.
+    """A family of trials: its size (every point of its searches), its effective size, and each trial deflated by both.
 
     `variance` is that of the trials' per-day Sharpe ratios; `best_of_n` and `best_of_effective` are what the best
     of so many worthless trials would show.
@@ -317,11 +330,16 @@ def call_series(margin: Array, returns: Array, horizon: int) -> tuple[NDArray[np
 
 
 def family_figures(log: TrialLog, family: str) -> FamilyFigures:
-    """Size of a family, effective size, and each trial's deflated figures."""
+    """Size of a family, effective size, and each trial's deflated figures: the one count that gates and reports go by.
+
+    Raises
+    ------
+    MissingData : the family has no trial
+    """
     trials = log.trials(family)
     if not trials:
         raise MissingData(f"expected trials of the family {family!r}, found none")
-    n = len(trials)
+    n = sum(one.points for one in trials)
     effective = effective_trials(trial_correlations([(t.dates, t.series) for t in trials]))
     moments = [t.sharpe for t in trials]
     variance = _variance(m.sharpe for m in moments if m is not None)

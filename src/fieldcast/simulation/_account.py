@@ -22,6 +22,7 @@ from fieldcast.simulation.market import Market
 from fieldcast.simulation.result import SimulationResult
 from fieldcast.simulation.settings import FillConvention, Intrabar, Shortfall, UntrustedOpen, VenueSettings
 from fieldcast.simulation.units import Units
+from fieldcast.trading.costs.scope import is_us_listed
 
 FIRST_ROWS = 256
 
@@ -293,7 +294,8 @@ def _instruments(market: Market, settings: VenueSettings, units: Units) -> NDArr
             rows[n, column] = int(money.to_integral_value(rounding=ROUND_CEILING))
         if instrument.id in options:  # its margin is that of its group
             rows[n, s.I_INITIAL : s.I_MAINTENANCE + 1] = rows[n, s.I_INITIAL_LOT : s.I_MAINTENANCE_LOT + 1] = 0
-        rows[n, s.I_FEES :] = fee_row(settings, units, n, settings.option_fees if instrument.id in options else None)
+        own = settings.option_fees if instrument.id in options else None
+        rows[n, s.I_FEES :] = fee_row(settings, units, n, own, regulated=is_us_listed(instrument))
     return rows
 
 
@@ -306,7 +308,7 @@ def _rules(settings: VenueSettings, units: Units, market: Market) -> NDArray[np.
     rules[s.R_LATENCY] = settings.latency_us
     rules[s.R_SHORTS] = settings.shorts
     rules[s.R_PDT] = settings.pattern_day_trader
-    rules[s.R_PDT_EQUITY] = units.minor(settings.pattern_equity)
+    rules[s.R_PDT_EQUITY] = units.minor(settings.pattern_equity) if settings.pattern_day_trader else 0
     rules[s.R_UNTRUSTED_REJECTS] = settings.untrusted_open is UntrustedOpen.REJECT
     paid = [instrument.id for instrument in market.instruments if not settings.is_margined(instrument)]
     rules[s.R_BORROWS_CASH] = settings.margin.initial < 1 or any(settings.margin_of(id).initial < 1 for id in paid)

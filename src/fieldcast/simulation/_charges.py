@@ -22,10 +22,16 @@ def e8_up(share: Decimal) -> int:
     return int(share.scaleb(EIGHT).to_integral_value(rounding=ROUND_CEILING))
 
 
-def fee_row(settings: VenueSettings, units: Units, n: int, own: FeeSchedule | None = None) -> NDArray[np.int64]:
+def fee_row(
+    settings: VenueSettings, units: Units, n: int, own: FeeSchedule | None = None, *, regulated: bool = True
+) -> NDArray[np.int64]:
     """The fees of instrument n as `_kernels_fill.fees` takes them; figures finer than their unit are rounded up.
 
+    Parameters
+    ----------
     own : its schedule, where that is not the run's
+    regulated : the SEC and FINRA take their part of its sales (`trading.costs.scope.is_us_listed`); without, a schedule's
+        section 31 and activity fees are not charged of it
     """
     costs, lot = settings.costs, units.lot[n]
 
@@ -38,6 +44,8 @@ def fee_row(settings: VenueSettings, units: Units, n: int, own: FeeSchedule | No
     row = np.zeros(f.FEE_COLUMNS, dtype=np.int64)
     row[f.FEE_CAP] = row[f.FEE_ACTIVITY_MOST] = -1
     fees, step = own or costs.fees, FEE_STEP
+    if fees is not None and not regulated:
+        fees = fees.without_regulatory()
     if fees is None:
         row[f.FEE_SHARE] = row[f.FEE_MAKER_SHARE] = e8_up(costs.commission_bps.scaleb(-4))
         row[f.FEE_MINIMUM] = minor(costs.minimum_commission)

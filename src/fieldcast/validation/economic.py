@@ -11,8 +11,9 @@ out-of-sample span of one configuration. In this order:
                    ratio of 1:  (1 / sqrt(252)) sqrt(n - 1) / sqrt(1 - g3 SR + (g4 - 1)/4 SR^2) >= 2.49
     CANNOT_JUDGE   else: the sample is too small to tell
 
-The deflated Sharpe ratio, among every trial of the family that is on record, is shown and does not decide. The mean net return is
-shown with its interval by the stationary bootstrap over dates, because PSR takes returns for independent.
+The deflated Sharpe ratio, among every trial of the family that is on record (all parameter sets of its sweeps, as
+`evaluation.family_figures` counts them), is shown and does not decide. The mean net return is shown with its interval by the
+stationary bootstrap over dates, because PSR takes returns for independent.
 
 **Fills.** A decision at a close cannot be filled at that close. `NextOpenReturns` is the only type that the gate takes, there
 is no other convention that it could hold, and each of its rows has to have been filled after it was decided.

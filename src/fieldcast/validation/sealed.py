@@ -8,14 +8,16 @@ audit trail.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Text, func, select, type_coerce
 from sqlalchemy.orm import Session
 
+from fieldcast.evaluation import POINTS
 from fieldcast.ground import ConflictError, Halted, IntegrityError, InvalidInput, MissingData, Reason, utc
 from fieldcast.ledger import AuditRecord, AuditTrail, Database, tables
 from fieldcast.validation.preregistration import ENTRY, EVERY, Registered, in_order, joined, overlap, registrations
@@ -184,15 +186,23 @@ def looked_at(session: Session, instruments: Iterable[str] | None = None, *, tri
     ]
     t = tables.Trial
     spans = select(t.instrument, t.family, func.min(t.span_start), func.max(t.span_end), func.count(), func.sum(t.looks))
-    scored = [
-        LookedSpan((name,), start.date(), end.date(), f"{count} configurations of {family!r} scored, {looks} looks")
-        for name, family, start, end, count, looks in session.execute(
-            spans.group_by(t.instrument, t.family).order_by(t.instrument, t.family)
-        )
-        if trials
-    ]
+    grouped = session.execute(spans.group_by(t.instrument, t.family).order_by(t.instrument, t.family)).all() if trials else []
+    more = _not_stored(session) if grouped else Counter[tuple[str, str]]()
+    scored = []
+    for name, family, start, end, count, looks in grouped:
+        label = f"{count + more[name, family]} configurations of {family!r} scored, {looks} looks"
+        scored.append(LookedSpan((name,), start.date(), end.date(), label))
     wanted = None if instruments is None else tuple(instruments)
     return [one for one in (*LOOKED_BEFORE, *declared, *scored) if wanted is None or overlap(one.instruments, wanted)]
+
+
+def _not_stored(session: Session) -> Counter[tuple[str, str]]:
+    """By instrument and family, how many configurations its trials stand for beside their own (`evaluation.POINTS`)."""
+    t, found = tables.Trial, Counter[tuple[str, str]]()
+    said = type_coerce(t.configuration, Text).contains(f'"{POINTS}":')
+    for name, family, configuration in session.execute(select(t.instrument, t.family, t.configuration).where(said)):
+        found[name, family] += int(configuration.get(POINTS, 1)) - 1
+    return found
 
 
 def _frozen_for(session: Session, seal: tables.SealedSpan, configuration_hash: str, moment: datetime) -> Registered | None:

@@ -105,13 +105,17 @@ def chain_run(
         frames.append(_bars(rows.filter(pl.col("bar") >= begin), bars, name))
         terms.append(_terms(underlying, rows, part))
     words = (
-        f"{underlying.id}: {len(schedule)} option positions in {len(names)} contracts, chosen from the stored chain as each "
-        "moment knew it",
+        f"{underlying.id}: {_counted(len(schedule), 'option position')} in {_counted(len(names), 'contract')}, chosen from the "
+        "stored chain as each moment knew it",
         "an option's bar is one quote: orders fill at the next quote after the decision, half its spread from its middle, at the "
         "end of that quote's bar",
         *said,
     )
     return ChainRun(part, underlying.id, tuple(instruments), tuple(frames), tuple(terms), tuple(schedule), ts, words)
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
 # the chain ---------------------------------------------------------------------------------------------------------------
@@ -141,7 +145,11 @@ def _quotes(
     said = []
     early = rows.filter(pl.col("settlement") == "AM")["contract_id"].n_unique()
     if early:
-        said.append(f"{early} contracts that settle on an opening value (AM) are left out: the chain does not hold that value")
+        settle, are = ("settles", "is") if early == 1 else ("settle", "are")
+        said.append(
+            f"{_counted(early, 'contract')} that {settle} on an opening value (AM) {are} left out: the chain does not hold that "
+            "value"
+        )
     rows = rows.filter(pl.col("settlement") == "PM").sort("ts", "available_at")
     rows = rows.unique(["contract_id", "bar"], keep="last", maintain_order=True)
     rows = rows.filter((pl.col("bid") > 0) & (pl.col("bid") <= pl.col("ask")))

@@ -3,26 +3,33 @@
 At the end of a bar, in this order: a target that changed sends the order for what is missing to it; what is due to be closed is
 ordered back, short legs first; what is due to be opened is ordered, long legs first, so that they cover the short ones. Covered
 structures wait until there are shares. Shares that cover one are sold once it has been bought back, which is at a later quote.
-What the venue refuses is on record and is not sent again.
+What the venue refuses is on record and is not sent again. An order that never filled, and a structure that was never ordered, are
+named among the notes of the result, with the reason.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
-from fieldcast.market import Instrument
+from fieldcast.market import STAMP, Instrument
 from fieldcast.simulation.events_run import Now, run_events
 from fieldcast.simulation.result import SimulationResult
 from fieldcast.simulation.settings import VenueSettings
 from fieldcast.trading import Side
+from fieldcast.workflows._option_sections import contract_name
 from fieldcast.workflows.backtest_chain import ChainRun, Held
 from fieldcast.workflows.backtest_data import BacktestData
 
 Array = npt.NDArray[np.float64]
+MOST_NAMED = 6      # orders in the notes of a result
+_ENDED = {"cancelled": "was withdrawn", "expired": "expired", "replaced": "was replaced"}
 
 
 class OptionPlay:
@@ -49,6 +56,7 @@ class OptionPlay:
         }
         self._waiting: Held | None = None
         self._open: Held | None = None
+        self._unordered: dict[int, tuple[Held, str]] = {}  # by the bar at which it was found: why it has not been ordered
 
     def on_bar(self, now: Now) -> None:
         """Act on what is known at the end of a bar."""
@@ -65,9 +73,13 @@ class OptionPlay:
             return
         count = self._count(now, held, expected)
         if count < 1:
-            if not self._chain.part.covered:
+            covered = self._chain.part.covered
+            why = "too few shares were held to cover one" if covered else "one is more than that share of the equity"
+            self._unordered[held.opened] = held, why
+            if not covered:
                 self._waiting = None
             return
+        self._unordered.pop(held.opened, None)
         for name, ratio in sorted(held.legs, key=lambda leg: -leg[1]):
             now.order(Side.BUY if ratio > 0 else Side.SELL, abs(ratio) * count, name)
         self._waiting, self._open = None, held
@@ -142,8 +154,55 @@ class OptionPlay:
         self._open = None
 
 
+    def unordered(self) -> list[str]:
+        """The structures that were found and never ordered, with the reason."""
+        return [
+            f"{' and '.join(contract_name(name) for name, _ in held.legs)}: found at {_moment(int(self._chain.ts[held.opened]))} "
+            f"and never ordered, for {why}"
+            for held, why in self._unordered.values()
+        ]
+
+
 def play_chain(
     data: BacktestData, chain: ChainRun, wanted: Array, settings: VenueSettings, *, every_bar: bool
 ) -> SimulationResult:
     """Play shares and options together; arguments as in `OptionPlay`."""
-    return run_events(OptionPlay(data, chain, wanted, every_bar=every_bar), data.market, settings, events=data.events)
+    play = OptionPlay(data, chain, wanted, every_bar=every_bar)
+    found = run_events(play, data.market, settings, events=data.events)
+    return replace(found, warnings=(*found.warnings, *_shortened(play.unordered()), *_shortened(unfilled(chain, found))))
+
+
+def unfilled(chain: ChainRun, result: SimulationResult) -> list[str]:
+    """The orders for contracts of which nothing filled, by contract, leg and moment, with the reason; without refused ones."""
+    legs = {name: ratio for held in chain.schedule for name, ratio in held.legs}
+    quotes = {str(frame["instrument"][0]): frame["ts"] for frame in chain.frames}
+    orders = result.orders.filter(
+        pl.col("instrument").is_in(list(legs)) & (pl.col("filled_lots") == 0) & (pl.col("status") != "rejected")
+    )
+    said = []
+    for row in orders.to_dicts():
+        name, ended = row["instrument"], _ENDED.get(row["status"])
+        seen = quotes[name].filter(quotes[name] > row["created_ts"])
+        seen = seen if ended is None else seen.filter(seen <= row["updated_ts"])
+        end = f"before it {ended} at {row['updated_ts']:%Y-%m-%d %H:%M} UTC"
+        if seen.is_empty():
+            why = f"no quote of it came {'afterwards' if ended is None else end}"
+        else:
+            why = f"it waited through {len(seen)} of its quotes {'and waits still' if ended is None else end}"
+        long = legs[name] > 0
+        back = "" if (row["side"] == "BUY") == long else " back"
+        said.append(
+            f"{contract_name(name)} ({'long' if long else 'short'} leg): ordered{back} at {row['created_ts']:%Y-%m-%d %H:%M} UTC "
+            f"and never filled, for {why}"
+        )
+    return said
+
+
+def _shortened(said: list[str]) -> list[str]:
+    more = len(said) - MOST_NAMED
+    return said if more <= 0 else [*said[:MOST_NAMED], f"… and {more:,} more of options that were never ordered or filled"]
+
+
+def _moment(micros: int) -> str:
+    moment: datetime = pl.Series([micros]).cast(STAMP)[0]
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

@@ -74,12 +74,21 @@ def purse_of(plan: BacktestPlan, instruments: Iterable[Instrument]) -> Purse:
     return Purse(base, paid, tuple(dict.fromkeys((base, *found, *paid))))
 
 
-def rates_of(workspace: Workspace, plan: BacktestPlan, purse: Purse, market: Market, until: datetime | None) -> DatedRates:
-    """The rates that join the run's currencies, as they were known; those that the plan states hold all the time."""
+def rates_of(
+    workspace: Workspace, plan: BacktestPlan, purse: Purse, market: Market, until: datetime | None, *, asked_by: str | None = None
+) -> DatedRates:
+    """The rates that join the run's currencies, as they were known; those that the plan states hold all the time.
+
+    Parameters
+    ----------
+    until : nothing that became known later is read
+    asked_by : hash of the plan that seals have to be open for; None = `plan`'s own
+    """
     part = plan.fx
     first, last = moment_of(int(market.open_ts[0])), moment_of(int(market.ts[-1]))
     wanted = [load_instrument(workspace.ledger, name) for name in part.pairs] or _pairs(workspace, part, purse)
-    until = known_until(workspace, [pair.id for pair in wanted], plan.hash, until)     # found pairs may be sealed by themselves
+    # pairs that were found in the store may be sealed by themselves
+    until = known_until(workspace, [pair.id for pair in wanted], asked_by or plan.hash, until)
     frames = []
     for pair in wanted:
         rows = workspace.store.read(

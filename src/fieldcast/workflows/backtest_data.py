@@ -119,12 +119,15 @@ class BacktestData:
         return out | {"instruments": [one.id for one in self.heads]}
 
 
-def backtest_data(workspace: Workspace, plan: BacktestPlan, *, until: datetime | None, progress: Progress) -> BacktestData:
+def backtest_data(
+    workspace: Workspace, plan: BacktestPlan, *, until: datetime | None, progress: Progress, asked_by: str | None = None
+) -> BacktestData:
     """Read the plan's bars.
 
     Parameters
     ----------
     until : nothing that became known later is read
+    asked_by : hash of the plan that this one is read for, where seals have to be open for that (a benchmark); None = its own
 
     Raises
     ------
@@ -190,8 +193,9 @@ def backtest_data(workspace: Workspace, plan: BacktestPlan, *, until: datetime |
     if plan.fills.finer is not None:
         market = replace(market, finer=_finer(workspace, plan, market, until), _cache={})
     happens = happenings(
-        workspace, plan, market, booked, tuple(series.values()), () if chain is None else chain.terms, until=until
-    )
+        workspace, plan, market, booked, tuple(series.values()), () if chain is None else chain.terms, until=until,
+        asked_by=asked_by,
+    )  # fmt: skip
     names = () if plan.sizing is None else plan.sizing.series
     return BacktestData(
         market=market,

@@ -13,6 +13,8 @@ from decimal import Decimal
 
 import polars as pl
 
+from fieldcast.data import load_instrument
+from fieldcast.data.fx_rates import pair_of
 from fieldcast.ground import ConfigError
 from fieldcast.market import Instrument
 from fieldcast.simulation.currencies import ConversionCosts, DatedRates
@@ -21,7 +23,14 @@ from fieldcast.simulation.event_table import EventTable
 from fieldcast.simulation.events import events_of
 from fieldcast.simulation.market import Market
 from fieldcast.workflows.backtest_currencies import Purse, conversions_of, purse_of, rates_of
-from fieldcast.workflows.backtest_financing import SHARES, borrow_of, funding_of, interest_of, is_perpetual
+from fieldcast.workflows.backtest_financing import (
+    SHARES,
+    borrow_of,
+    borrow_terms_of,
+    funding_of,
+    interest_of,
+    is_perpetual,
+)
 from fieldcast.workflows.backtest_futures import Rolled
 from fieldcast.workflows.backtest_money import FxPart
 from fieldcast.workflows.backtest_settings import BacktestPlan
@@ -46,6 +55,7 @@ def happenings(
     options: Sequence[OptionTerms] = (),
     *,
     until: datetime | None,
+    asked_by: str | None = None,
 ) -> Happenings:
     """Everything that happens to the account by itself.
 
@@ -55,6 +65,7 @@ def happenings(
     roots : of futures, whose contracts settle, roll and expire
     options : which expire, are exercised and assigned
     until : nothing that became known later is read
+    asked_by : hash of the plan that seals of rates have to be open for; None = `plan`'s own
 
     Raises
     ------
@@ -65,18 +76,19 @@ def happenings(
     purse = purse_of(plan, market.instruments)
     said: list[str] = []
     several = len(purse.currencies) > 1
-    fx = rates_of(workspace, plan, purse, market, until) if several else None
+    fx = rates_of(workspace, plan, purse, market, until, asked_by=asked_by) if several else None
     if fx is not None:
-        said += [f"1 {name.replace('/', f' is taken for {rate} ')} throughout, as the plan states"
-                 for name, rate in plan.fx.stated.items()]  # fmt: skip
-    heads = _heads(market, roots)
+        said += _rates_used(workspace, plan.fx, purse)
+    _refuse_funded_roots(plan, roots)
+    heads = _heads(plan, market, roots)
     _refuse_idle(plan, purse, heads, said)
     conversions = conversions_of(plan.fx, purse, heads, market, said) if several else ()
     own = [part.margin for part in plan.instruments.values() if part.margin is not None]
     if several and plan.account.margin == "none" and len(own) < len(plan.data.instruments):
-        said.append("without margin an order is cut to the cash in its own currency; fx.conversions moves more")
+        becomes = "is cut to it" if plan.fills.shortfall == "cut" else "is refused"
+        said.append(f"without margin an order beyond the cash in its own currency {becomes}; fx.conversions moves more")
     borrow = borrow_of(workspace, plan, market, until, said)
-    cash_rates, terms = interest_of(workspace, plan, purse, market, until)
+    cash_rates, terms = interest_of(workspace, plan, purse, market, until, said)
     funding = funding_of(workspace, plan, market, until, said)
     costs = ConversionCosts(plan.fx.half_spread_bps, plan.fx.commission_bps, plan.fx.minimum_commission)
     made = events_of(
@@ -87,6 +99,7 @@ def happenings(
         withholding=_withholding(plan, market),
         regulatory=plan.costs.regulatory == "by_date",
         borrow=borrow,
+        borrow_terms=borrow_terms_of(market),
         rates=cash_rates,
         interest_terms=terms,
         funding=funding,
@@ -99,10 +112,35 @@ def happenings(
     return Happenings(made if len(made) else None, fx, tuple(said))
 
 
-def _heads(market: Market, roots: Sequence[Rolled]) -> dict[str, Instrument]:
-    """The plan's instruments by id; a root of futures stands for all of its contracts."""
-    root_of = {one.id: root.head.id for root in roots for one in root.instruments}
-    return {root_of.get(one.id, one.id): one for one in market.instruments}
+def _heads(plan: BacktestPlan, market: Market, roots: Sequence[Rolled]) -> dict[str, Instrument]:
+    """The plan's instruments by id, each once: of a root of futures its last contract stands for all, of a chain on one none."""
+    played = {one.id: one for one in market.instruments}
+    last = {root.head.id: root.instruments[-1] for root in roots}
+    return {name: last[name] if name in last else played[name] for name in plan.data.instruments}
+
+
+def _rates_used(workspace: Workspace, part: FxPart, purse: Purse) -> list[str]:
+    """What is said of the stated rates of a run in several currencies, and of pairs and rates that join none of them."""
+    joined, said = {*purse.currencies, part.pivot}, []
+    idle = f"changes nothing: the run is in {', '.join(purse.currencies)}"
+    for name, rate in part.stated.items():
+        one, other = name.split("/")
+        used = {one, other} <= joined
+        said.append(f"1 {one} is taken for {rate} {other} throughout, as the plan states" if used else f"fx.stated {name} {idle}")
+    pairs = [load_instrument(workspace.ledger, name) for name in part.pairs]
+    return said + [f"fx.pairs {pair.id} {idle}" for pair in pairs if not set(pair_of(pair)) <= joined]
+
+
+def _refuse_funded_roots(plan: BacktestPlan, roots: Sequence[Rolled]) -> None:
+    """Refuse what is of perpetual futures and stated of a root, whose contracts all have a last day."""
+    for root in roots:
+        part = plan.instruments.get(root.head.id)
+        given = [key for key in ("perpetual", "funding") if part is not None and getattr(part, key) is not None]
+        if given:
+            raise ConfigError(
+                f"instruments.{root.head.id}: expected perpetual and funding of a future without a last day, found "
+                f"{', '.join(given)} of a root of futures; leave it out"
+            )
 
 
 def _refuse_idle(plan: BacktestPlan, purse: Purse, heads: Mapping[str, Instrument], said: list[str]) -> None:

@@ -49,9 +49,9 @@ class _Standing:
     """The log in which the gate's own series stands for the run's trial, which is on record already: it counts once."""
 
     def __init__(self, log: TrialLog, family: str, trial: str) -> None:
+        self._log, self._run = log, trial
         self._others = [one for one in log.trials(family) if one.id != trial]
         self._own: list[Trial] = []
-        self._looks = log.looks(trial)
 
     def record(self, trial: Trial) -> None:
         self._own = [trial]
@@ -60,7 +60,8 @@ class _Standing:
         return tuple(sorted((one for one in (*self._others, *self._own) if one.family == family), key=lambda one: one.id))
 
     def looks(self, trial_id: str) -> int:
-        return self._looks
+        """The run's for its own series, each other trial's for itself."""
+        return self._log.looks(self._run if any(one.id == trial_id for one in self._own) else trial_id)
 
 
 def market_of(plan: BacktestPlan, instruments: Sequence[str], *, roots: Sequence[str] = ()) -> str:

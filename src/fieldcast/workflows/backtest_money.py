@@ -63,6 +63,8 @@ class Part(BaseModel):
 class MarginPart(Part):
     """Equity that a position needs to be opened, and to be kept: shares of its value, and money for each contract on top.
 
+    The money for a contract is in the currency of its instrument.
+
     Shares that are not given are 0 where money a contract is, else those of an account that borrows nothing (1 and 0).
     """
 
@@ -121,7 +123,8 @@ class FxPart(Part):
     longest_age_hours : a rate that is older, counted from the end of its bar, is none, and the run is refused
     at_start : `convert` changes the instruments' share of the base currency's cash into each of their currencies in which the
         account has none, at the first open; `keep` leaves the cash as it is
-    half_spread_bps, commission_bps, minimum_commission : of every conversion
+    half_spread_bps, commission_bps : of every conversion
+    minimum_commission : of every conversion, units of the currency that it buys: 2 is two dollars or two yen
     conversions : further ones
     """
 
@@ -157,12 +160,15 @@ class FxPart(Part):
 class FinancingPart(Part):
     """What holding costs and brings; a rate is a number a year (0.03 = 3 %) or the id of a series of the table `macro`.
 
+    A balance is of one currency, and an amount too: `free_of_credit` as a number is so many units of each currency of `interest`.
+
     Parameters
     ----------
     borrow : of shares sold short; none = they are lent for nothing, and the result says so
     interest : benchmark rate by currency; a currency that is left out bears no interest
     debit_spread, credit_spread : added to the benchmark on a debit, taken off it on a credit (never below 0)
-    free_of_credit : balance that bears no credit
+    free_of_credit : balance that bears no credit, in units of its currency: a table such as { USD = 10000, JPY = 1500000 }, in
+        which a currency that is left out has none; or one number, which stands for each currency of `interest`
     short_proceeds : `segregated` earn nothing, as brokers keep them; `earn` counts them to the balance
     funding : of perpetual futures: `stored` pays what the table `funding` holds; a number is paid every `funding_hours`; `none`
     withholding : share of each dividend that is held back as tax from who is long
@@ -172,7 +178,7 @@ class FinancingPart(Part):
     interest: dict[Currency, RateOrSeries] = Field(default_factory=dict)
     debit_spread: Amount = Field(default=Decimal("0.015"), ge=0, lt=1)
     credit_spread: Amount = Field(default=Decimal("0.005"), ge=0, lt=1)
-    free_of_credit: AtLeastNone = Decimal(0)
+    free_of_credit: AtLeastNone | dict[Currency, AtLeastNone] = Decimal(0)
     short_proceeds: Literal["segregated", "earn"] = "segregated"
     funding: Rate | Literal["stored", "none"] = "stored"
     funding_hours: int = Field(default=8, ge=1, le=24)
@@ -192,12 +198,18 @@ class FinancingPart(Part):
         idle = [name for name in names if getattr(self, name) != FinancingPart.model_fields[name].default]
         if idle and not self.interest:
             raise ValueError(f"{', '.join(idle)}: expected a benchmark too, such as interest = {{ USD = 0.03 }}, found none")
+        strange = sorted(set(self.free_of_credit) - set(self.interest)) if isinstance(self.free_of_credit, dict) else []
+        if strange:
+            raise ValueError(
+                f"free_of_credit: expected currencies of interest ({', '.join(self.interest)}), found {', '.join(strange)}"
+            )
         return self
 
-    @property
-    def any(self) -> bool:
-        """True where anything is charged by a rate of the plan."""
-        return self.borrow is not None or bool(self.interest) or not isinstance(self.funding, str)
+    def free_of(self, currency: str) -> Decimal:
+        """The balance of a currency that bears no credit, in units of it."""
+        if isinstance(self.free_of_credit, dict):
+            return self.free_of_credit.get(currency, Decimal(0))
+        return self.free_of_credit
 
 
 class InstrumentPart(Part):
@@ -207,7 +219,7 @@ class InstrumentPart(Part):
     ----------
     tick, lot, multiplier : of its contract
     margin : in place of the account's
-    borrow : in place of the run's
+    borrow : a rate a year in place of the run's
     funding : a rate that is paid every `financing.funding_hours`, in place of what is stored
     withholding : in place of the run's
     perpetual : of a future, whether it has no last day and so pays funding; none = as its symbol says
@@ -221,6 +233,12 @@ class InstrumentPart(Part):
     funding: Rate | None = None
     withholding: Withheld | None = None
     perpetual: bool | None = None
+
+    @model_validator(mode="after")
+    def _borrow_is_paid(self) -> InstrumentPart:
+        if isinstance(self.borrow, float) and self.borrow < 0:
+            raise ValueError(f"borrow: expected a rate of at least 0, found {self.borrow}")
+        return self
 
     @property
     def terms(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from fieldcast.ground import ConfigError, Reason
 from fieldcast.simulation.result import SimulationResult
@@ -16,9 +17,9 @@ from fieldcast.simulation.settings import Margin, VenueSettings
 from fieldcast.simulation.targets_run import run_targets
 from fieldcast.strategy import UserStrategy
 from fieldcast.trading import CostModel
-from fieldcast.trading.costs import fee_schedule
+from fieldcast.trading.costs import fee_schedule, refuse_unsuited
 from fieldcast.workflows.backtest_data import BacktestData
-from fieldcast.workflows.backtest_financing import shorts_allowed
+from fieldcast.workflows.backtest_financing import lent_for_nothing, shorts_allowed, under_options_alone
 from fieldcast.workflows.backtest_settings import BacktestPlan
 from fieldcast.workflows.backtest_sizing import Sizer
 
@@ -33,8 +34,9 @@ def venue_settings(plan: BacktestPlan, data: BacktestData) -> VenueSettings:
     Raises
     ------
     MissingData : no fees are known by the preset's name
-    ConfigError : a weight above 1 in an account that borrows nothing
+    ConfigError : a weight above 1 in an account that borrows nothing, or a preset that is not for what it would be charged of
     """
+    _refuse_unsuited_fees(plan, data)
     account, fills, purse = plan.account, plan.fills, data.purse
     parts = {one.id: plan.instruments.get(data.roots.get(one.id, one.id)) for one in data.instruments}
     margins = {name: part.margin.terms() for name, part in parts.items() if part is not None and part.margin is not None}
@@ -60,6 +62,25 @@ def venue_settings(plan: BacktestPlan, data: BacktestData) -> VenueSettings:
         options=() if data.chain is None else data.chain.terms,
         option_fees=None if plan.options is None or plan.options.preset is None else fee_schedule(plan.options.preset),
     )
+
+
+def _refuse_unsuited_fees(plan: BacktestPlan, data: BacktestData) -> None:
+    """Refuse a preset of fees that is for another kind of instrument, or for another currency, than what pays it."""
+    options, chain = plan.options, data.chain
+    contracts = () if chain is None else chain.instruments
+    ids = {one.id for one in contracts}
+    alone = chain.underlying if chain is not None and not chain.part.shares else None     # nothing of it is traded
+    if plan.costs.preset is not None:
+        fees = fee_schedule(plan.costs.preset)
+        for one in data.instruments:
+            if one.id not in ids and one.id != alone:
+                refuse_unsuited(fees, one, key="costs.preset")
+    if chain is None or options is None:
+        return
+    under = next(one for one in data.instruments if one.id == chain.underlying)
+    name, key = (plan.costs.preset, "costs.preset") if options.preset is None else (options.preset, "options.preset")
+    for one in contracts if name is not None else ():
+        refuse_unsuited(fee_schedule(str(name)), one, key=key, underlying=under)
 
 
 def account_margin(plan: BacktestPlan) -> Margin:
@@ -99,7 +120,8 @@ def play_targets(data: BacktestData, plan: BacktestPlan, targets: Array) -> Simu
     if data.chain is not None:
         from fieldcast.workflows.backtest_chain_play import play_chain
 
-        return marked(play_chain(data, data.chain, wanted, settings, every_bar=rebalance == "every_bar"), data)
+        found = play_chain(data, data.chain, wanted, settings, every_bar=rebalance == "every_bar")
+        return marked(replace(found, warnings=(*found.warnings, *_left_short(plan, data.chain.underlying, found))), data)
     if plan.exits.any or plan.sizing is not None:
         from fieldcast.workflows.backtest_exits import play_with_exits
 
@@ -108,6 +130,18 @@ def play_targets(data: BacktestData, plan: BacktestPlan, targets: Array) -> Simu
         words = () if sizer is None or not sizer.bound else (sizer.words,)
         return marked(replace(found, warnings=(*found.warnings, *words)), data)
     return marked(run_targets(wanted, data.market, settings, rebalance=rebalance, events=events), data)
+
+
+def _left_short(plan: BacktestPlan, underlying: str, result: SimulationResult) -> list[str]:
+    """What is said where options alone were played, left shares short, and no borrow rate is stated."""
+    own = plan.instruments.get(underlying)
+    stated = plan.financing.borrow is not None or (own is not None and own.borrow is not None)
+    if stated or not under_options_alone(plan, underlying):
+        return []
+    fills = result.fills.filter(pl.col("instrument") == underlying)
+    signed = pl.when(pl.col("side") == "BUY").then(pl.col("lots")).otherwise(-pl.col("lots"))
+    held = fills.select(signed.cum_sum()).to_series()
+    return [lent_for_nothing(underlying)] if (held < 0).any() else []
 
 
 def _sizer(plan: BacktestPlan, data: BacktestData) -> Sizer | None:

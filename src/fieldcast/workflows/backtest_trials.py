@@ -1,8 +1,8 @@
 """Runs on record as trials: the daily returns of every run are kept, and the family of them deflates each.
 
 A sweep is as many trials as it has parameter sets. The series of its best set and of others along its ranking are stored, each
-once, and `points` in the best one's configuration says how many sets there were: the family counts them all. The effective number
-rests on the stored series; a set between two stored ones is correlated with both.
+once, and `evaluation.POINTS` in the best one's configuration says how many sets there were: `evaluation.family_figures` counts
+them all. The effective number rests on the stored series; a set between two stored ones is correlated with both.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from fieldcast.evaluation import FamilyFigures, Trial, TrialLog, deflated_sharpe, expected_best_sharpe, family_figures
+from fieldcast.evaluation import Trial, TrialLog
 from fieldcast.ground import MissingData, digest
 from fieldcast.simulation.report import DailyReturns
 from fieldcast.validation import LedgerTrialLog
 from fieldcast.workflows.workspace import Workspace
 
 LABEL = "net_return"
-POINTS = "points"
 _MOST_NAMED = 4
 
 
@@ -64,19 +63,6 @@ def record_returns(
         made = replace(made, metric="net_sharpe", estimate=moments.sharpe)
     log.record(made)
     return made
-
-
-def family_of_runs(log: TrialLog, family: str) -> FamilyFigures:
-    """The family as `evaluation.family_figures` has it, with every parameter set of its sweeps counted."""
-    found = family_figures(log, family)
-    points = sum(int(one.trial.configuration.get(POINTS, 1)) for one in found.trials)
-    if points == found.n:
-        return found
-    trials = []
-    for one in found.trials:
-        moments = one.trial.sharpe
-        trials.append(one if moments is None else replace(one, dsr=deflated_sharpe(moments, found.variance, points)))
-    return replace(found, n=points, best_of_n=expected_best_sharpe(found.variance, points), trials=tuple(trials))
 
 
 def spread_over(ranking: Sequence[int], most: int) -> list[int]:

@@ -17,6 +17,7 @@ import polars as pl
 from fieldcast import __version__
 from fieldcast.data import load_instrument
 from fieldcast.data.actions import adjust
+from fieldcast.evaluation import family_figures
 from fieldcast.ground import ConfigError, MissingData, Shown, write_whole
 from fieldcast.simulation.market import Market
 from fieldcast.simulation.report import BacktestReport, DailyReturns, backtest_report, buy_and_hold, daily_returns, days_per_year
@@ -33,7 +34,7 @@ from fieldcast.workflows.backtest_money import FinancingPart
 from fieldcast.workflows.backtest_play import cost_model, play_events, play_targets, with_refusals
 from fieldcast.workflows.backtest_records import REPORT, record_tables, run_id, save_run
 from fieldcast.workflows.backtest_settings import BacktestPlan, FillsPart, StrategyPart, load_backtest_plan
-from fieldcast.workflows.backtest_trials import family_name, family_of_runs, record_returns, trial_log
+from fieldcast.workflows.backtest_trials import family_name, record_returns, trial_log
 from fieldcast.workflows.progress import Progress, silent, stage_of
 from fieldcast.workflows.sealing import known_until, may_run, spans_looked_at
 from fieldcast.workflows.workspace import Workspace
@@ -159,7 +160,7 @@ def backtest(
             trials.append(record_returns(log, family, configuration, ids, daily).id)
         except MissingData:      # one day, or an account that is spent: the report says which
             trials.append(None)
-    figures = family_of_runs(log, family) if any(trials) else None
+    figures = family_figures(log, family) if any(trials) else None
     runs = []
     for done, ((configuration, title, result), trial) in enumerate(zip(played, trials, strict=True)):
         progress("Reports", done, len(played))
@@ -239,7 +240,7 @@ def benchmark_of(
              "sizing": None, "futures": None, "options": None, "fx": plan.fx.model_copy(update={"conversions": ()})}  # fmt: skip
     other_plan = plan.model_copy(update=alone)
     until = known_until(workspace, (described.id,), plan.hash)
-    other = backtest_data(workspace, other_plan, until=until, progress=silent)
+    other = backtest_data(workspace, other_plan, until=until, progress=silent, asked_by=plan.hash)
     entry = {described.id: entry_cost(plan, other, 0, start)}
     closes = {described.id: _held_closes(other, 0)}
     return _bought(closes, entry, start, year, other.market, described.id)

@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 
 from fieldcast import __version__
-from fieldcast.evaluation import DeflatedTrial
+from fieldcast.evaluation import POINTS, DeflatedTrial, family_figures
 from fieldcast.ground import ConfigError, InvalidInput, MissingData, Shown
 from fieldcast.simulation.fast import FIGURES, RULES, FastSettings, ParameterSets, Tape, run_fast
 from fieldcast.simulation.fast import sweep as sweep_rule
@@ -32,7 +32,7 @@ from fieldcast.workflows.backtest_fast import fast_settings, summed_curve, tapes
 from fieldcast.workflows.backtest_options import Grid
 from fieldcast.workflows.backtest_records import ABOUT, FOLDER, put, run_id
 from fieldcast.workflows.backtest_settings import BacktestPlan, Setting, StrategyPart
-from fieldcast.workflows.backtest_trials import POINTS, family_name, family_of_runs, record_returns, spread_over, trial_log
+from fieldcast.workflows.backtest_trials import family_name, record_returns, spread_over, trial_log
 from fieldcast.workflows.backtests import open_data, strategy_of
 from fieldcast.workflows.progress import Progress, silent, stage_of
 from fieldcast.workflows.workspace import Workspace
@@ -149,7 +149,7 @@ def sweep(
             break
         best = made if place == 0 else best
     progress("Trials", len(places), len(places))
-    figures = None if best is None else family_of_runs(log, family)
+    figures = None if best is None else family_figures(log, family)
     ranges = {key: list(values) for key, values in grid.items()}
     name = run_id(shared | {"sweep": part.identity(), "grid": ranges}, data.data_hash)
     result = Sweep(

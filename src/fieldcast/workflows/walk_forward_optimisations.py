@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 
 from fieldcast import __version__
-from fieldcast.evaluation import MemoryTrialLog
+from fieldcast.evaluation import POINTS, MemoryTrialLog, family_figures
 from fieldcast.ground import ConfigError, MissingData, Shown
 from fieldcast.simulation.fast import RULES, ParameterSets, Windows
 from fieldcast.simulation.fast import WalkForwardOptimisation as Walk
@@ -34,7 +34,7 @@ from fieldcast.workflows.backtest_fast import fast_settings, summed_curve, summe
 from fieldcast.workflows.backtest_options import Grid
 from fieldcast.workflows.backtest_records import ABOUT, FOLDER, put, run_id
 from fieldcast.workflows.backtest_settings import BacktestPlan, StrategyPart
-from fieldcast.workflows.backtest_trials import POINTS, family_name, family_of_runs, record_returns, spread_over, trial_log
+from fieldcast.workflows.backtest_trials import family_name, record_returns, spread_over, trial_log
 from fieldcast.workflows.backtests import open_data
 from fieldcast.workflows.progress import Progress, silent, stage_of
 from fieldcast.workflows.sweeps import KEPT, one_strategy, with_settings
@@ -154,7 +154,7 @@ def optimise_walk_forward(
     curve, start, daily = _together(walks, data, plan, float(settings.cash))
     configuration = shared | {"walk_forward": walked, POINTS: points}
     recorded = _record(log, family, configuration, ids, daily)
-    figures = family_of_runs(log, family)
+    figures = family_figures(log, family)
     name = run_id(configuration, data.data_hash)
     sharpe, equity = performance(daily).sharpe, curve["equity"].to_numpy()
     peak = np.maximum.accumulate(np.concatenate(([start], equity)))[1:]

@@ -83,7 +83,7 @@ def test_changes_are_those_of_a_loop_over_every_bar(seed: int, bars: int, latch:
     marks = np.where(news, values, 0) if latch else values[np.maximum.accumulate(np.where(news, np.arange(bars), 0))]
     marks = marks.astype(np.int8)
     at, codes = np.empty(bars, dtype=np.int64), np.empty(bars, dtype=np.int64)
-    count = changes(marks, latch, at, codes)
+    count = changes(marks, latch, np.int8(0), at, codes)
     assert list(zip(at[:count].tolist(), codes[:count].tolist(), strict=True)) == plain_changes(marks.tolist(), latch)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import numpy as np
@@ -13,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fieldcast.ground import MissingData
-from fieldcast.market import BARS, PRICES, Instrument, Kind, sessions_between
+from fieldcast.market import BARS, PRICES, STAMP, Instrument, Kind, sessions_between
+from fieldcast.market.tables import ACTIONS
 from fieldcast.simulation import _state as s
 from fieldcast.simulation.currencies import DatedRates
 from fieldcast.simulation.event_table import EventKind
@@ -35,31 +37,36 @@ CENTS = 0.03  # the equity at the start and at the end is cut to cents in each o
 CASH = {"USD": Decimal(500_000), "EUR": Decimal(400_000)}
 
 
-def quotes(seed: int) -> pl.DataFrame:
-    """A rate a day, known an hour before the close of New York; the first one the evening before the run."""
+def quotes(seed: int, clock: pl.DataFrame = CALENDAR, before: str = "-1h") -> pl.DataFrame:
+    """A rate a bar, known an hour before its end (the close of New York); the first one the evening before the run."""
     rng = np.random.default_rng(seed)
-    close = np.round(1.09 * np.exp(np.cumsum(0.006 * rng.standard_normal(BARS_ + 1))), 5)
-    ts = pl.concat([CALENDAR["open"].head(1).dt.offset_by("-12h"), CALENDAR["close"].dt.offset_by("-1h")])
+    close = np.round(1.09 * np.exp(np.cumsum(0.006 * rng.standard_normal(clock.height + 1))), 5)
+    ts = pl.concat([clock["open"].head(1).dt.offset_by("-12h"), clock["close"].dt.offset_by(before)])
     columns = {"instrument": [PAIR.id] * ts.len(), "ts": ts, "available_at": ts, **dict.fromkeys(PRICES, close)}
     return pl.DataFrame(columns | {"volume": [None] * ts.len(), "reasons": ["volume_not_reported"] * ts.len()}).select(
         pl.col(name).cast(dtype) for name, dtype in BARS.items()
     )
 
 
-def played(seed: int, costs: CostModel, *, interest: bool = True) -> SimulationResult:
-    rng = np.random.default_rng(seed)
-    close = np.round(100 * np.exp(np.cumsum(0.015 * rng.standard_normal((2, BARS_)), axis=1)), 2)
-    opened = np.round(np.hstack((np.full((2, 1), 100.0), close[:, :-1])) * np.exp(0.005 * rng.standard_normal((2, BARS_))), 2)
-    stamps, every = (CALENDAR[name].dt.epoch("us").to_numpy() for name in ("close", "open")), np.ones((2, BARS_), dtype=np.bool_)
+def played(
+    seed: int, costs: CostModel, *, interest: bool = True, instruments: Sequence[Instrument] = (HOME, EURO),
+    clock: pl.DataFrame = CALENDAR, before: str = "-1h",
+) -> SimulationResult:  # fmt: skip
+    """Two instruments, of which the second is in euros, on the bars of `clock` (open, close)."""
+    rng, bars = np.random.default_rng(seed), clock.height
+    close = np.round(100 * np.exp(np.cumsum(0.015 * rng.standard_normal((2, bars)), axis=1)), 2)
+    opened = np.round(np.hstack((np.full((2, 1), 100.0), close[:, :-1])) * np.exp(0.005 * rng.standard_normal((2, bars))), 2)
+    stamps, every = (clock[name].dt.epoch("us").to_numpy() for name in ("close", "open")), np.ones((2, bars), dtype=np.bool_)
     market = Market(
-        (HOME, EURO), *stamps, opened, np.maximum(opened, close), np.minimum(opened, close), close, every * 1e6, every
+        tuple(instruments), *stamps, opened, np.maximum(opened, close), np.minimum(opened, close), close, every * 1e6, every
     )
-    first = CALENDAR["open"][0]
+    first = clock["open"][0]
     rates = [{"currency": name, "ts": first, "available_at": first, "rate": 0.04} for name in ("USD", "EUR")]
     events = events_of(
-        market, "USD", fx=DatedRates(quotes(seed + 1), [PAIR]), rates=pl.DataFrame(rates, schema=CASH_RATES) if interest else None
-    )
-    targets = 0.3 * np.repeat(rng.integers(-1, 2, (2, BARS_ // 5 + 1)), 5, axis=1)[:, :BARS_]
+        market, "USD", fx=DatedRates(quotes(seed + 1, clock, before), [PAIR]),
+        rates=pl.DataFrame(rates, schema=CASH_RATES) if interest else None,
+    )  # fmt: skip
+    targets = 0.3 * np.repeat(rng.integers(-1, 2, (2, bars // 5 + 1)), 5, axis=1)[:, :bars]
     return run_targets(targets, market, VenueSettings(cash=CASH, base="USD", costs=costs), events=events)
 
 
@@ -172,19 +179,87 @@ def value_before_the_open(run: SimulationResult, t: int) -> float:
 @given(seed=st.integers(0, 10_000))
 def test_the_gate_sees_the_account_in_its_base_from_open_to_open(seed: int) -> None:
     """It refused several currencies; each row's growth is that of cash and positions counted one by one."""
-    run = played(seed, PAID)
-    found = next_open_returns(run, run.market, HOME.id)
-    values = [value_before_the_open(run, t) for t in range(1, BARS_)]
+    refuse_other_than_a_walk_finds(played(seed, PAID))
+
+
+COINS = (
+    Instrument("SIM:COINUSD", Kind.CRYPTO, calendar="24/7", lot=Decimal("0.01"), simulated=True),
+    Instrument("SIM:COINEUR", Kind.CRYPTO, currency="EUR", calendar="24/7", lot=Decimal("0.01"), simulated=True),
+)
+
+
+def every(length: str, bars: int) -> pl.DataFrame:
+    """Bars of which each begins at the very moment at which the one before ended."""
+    first = pl.Series([datetime(2024, 1, 2, tzinfo=UTC)]).cast(STAMP)
+    count = pl.select(n=pl.int_range(bars + 1))["n"]
+    hours = int(length[:-1]) * {"d": 24, "h": 1}[length[-1]]
+    moments = pl.select(first.new_from_index(0, bars + 1) + pl.duration(hours=1) * hours * count).to_series()
+    return pl.DataFrame({"open": moments[:-1], "close": moments[1:]})
+
+
+def hours_of_new_york() -> pl.DataFrame:
+    """The whole hours of sessions of New York: within one each begins where the one before ended, and a night follows."""
+    rows = [{"open": begin + timedelta(hours=n), "close": begin + timedelta(hours=n + 1)}
+            for begin in CALENDAR["open"].head(20).to_list() for n in range(6)]  # fmt: skip
+    return pl.DataFrame(rows).with_columns(pl.all().cast(STAMP))
+
+
+@pytest.mark.parametrize(
+    ("instruments", "clock", "before"),
+    [
+        (COINS, every("1d", 60), "-1h"),
+        (COINS, every("1d", 60), "0h"),         # each rate is known at the end of a bar, where the next one begins
+        (COINS, every("6h", 120), "-10m"),
+        (COINS, every("1h", 150), "0h"),
+        ((HOME, EURO), hours_of_new_york(), "-10m"),
+    ],
+    ids=["days of coins", "days of coins, rates at their ends", "quarters of days", "hours of coins", "hours of New York"],
+)
+def test_the_gate_sees_it_where_a_bar_begins_as_the_one_before_ends(
+    instruments: Sequence[Instrument], clock: pl.DataFrame, before: str
+) -> None:
+    """A fill at an open had its cash counted with the bar that ended at that moment, and its lots with its own."""
+    for seed in (1, 2):
+        refuse_other_than_a_walk_finds(played(seed, PAID, instruments=instruments, clock=clock, before=before))
+
+
+def refuse_other_than_a_walk_finds(run: SimulationResult) -> None:
+    """Growth and cost of each session against cash and positions counted one by one."""
+    found = next_open_returns(run, run.market, run.market.instruments[0].id)
+    assert run.market.session is not None
+    starts = [t for t in range(1, run.market.bars) if run.market.session[t] != run.market.session[t - 1]]
+    values = [value_before_the_open(run, t) for t in starts]
     growth = np.array(values[1:]) / np.array(values[:-1]) - 1.0
     np.testing.assert_allclose(found.gross - found.cost, growth, atol=1e-7)
     rates = [1.0, 1.0]
-    paid = np.zeros(BARS_)
+    paid = np.zeros(run.market.bars)
     for fill in run.fill_rows:
         rates[1] = rate_at(run, int(fill[s.F_TS]))
         parts = fill[s.F_FEE] + fill[s.F_SPREAD] + fill[s.F_SLIPPAGE] + fill[s.F_IMPACT]
         paid[fill[s.F_BAR]] += parts * rates[run.units.currency[fill[s.F_INSTRUMENT]]] / 10.0**run.units.cash_decimals
-    np.testing.assert_allclose(found.cost, paid[1:-1] / np.array(values[:-1]), rtol=1e-6)
+    of_session = np.add.reduceat(paid, starts)[:-1]
+    np.testing.assert_allclose(found.cost, of_session / np.array(values[:-1]), rtol=1e-6)
     assert found.cost.sum() > 0.0
+
+
+def test_a_share_paid_out_of_a_split_within_a_bar_counts_before_its_open() -> None:
+    """A day of a clock that never stops holds the split's moment: 101 shares at 90 become 151 and half of one at 60, in cash."""
+    clock, share = every("1d", 12), replace(EURO, id="XETR:ODD", calendar="24/7")
+    price = np.where(np.arange(12) < 7, 90.0, 60.0)
+    row, yes = np.vstack((np.full(12, 50.0), price)), np.ones((2, 12), dtype=np.bool_)
+    stamps = (clock[name].dt.epoch("us").to_numpy() for name in ("close", "open"))
+    market = Market((COINS[0], share), *stamps, row, row, row, row, yes * 1e6, yes)
+    moment, told = (clock["open"][7] + timedelta(hours=hours) for hours in (5, -200))
+    one = dict.fromkeys(ACTIONS.schema) | {"instrument": share.id, "ts": told, "available_at": told, "action": "split",
+                                           "effective_at": moment, "ratio": 1.5}  # fmt: skip
+    events = events_of(market, "EUR", fx=DatedRates(quotes(4, clock), [PAIR]), actions=pl.DataFrame([one], schema=ACTIONS.schema))
+    run = run_targets(
+        np.vstack((np.zeros(12), np.full(12, 0.91))), market,
+        VenueSettings(cash={"EUR": Decimal(10_000), "USD": Decimal(0)}, base="EUR", costs=FREE),
+        rebalance=np.arange(12) == 0, events=events,
+    )  # fmt: skip
+    assert run.positions["quantity"].to_list() == [151.0]
+    np.testing.assert_allclose(next_open_returns(run, market, share.id).net, 0.0, atol=1e-12)
 
 
 def test_a_market_in_another_currency_is_held_in_the_base() -> None:

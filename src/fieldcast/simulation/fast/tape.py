@@ -23,6 +23,7 @@ from fieldcast.simulation.market import Market
 from fieldcast.simulation.settings import Intrabar, Shortfall, UntrustedOpen
 from fieldcast.simulation.units import Units
 from fieldcast.strategy.catalogue import close_units
+from fieldcast.trading.costs.scope import is_us_listed
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -327,7 +328,7 @@ def terms_of(market: Market, row: int, units: Units, settings: FastSettings) -> 
     terms = np.zeros(layout.TERMS, dtype=np.int64)
     for place, value in given.items():
         terms[place] = int(value)
-    terms[layout.T_FEES :] = fee_row(venue, units, row)
+    terms[layout.T_FEES :] = fee_row(venue, units, row, regulated=is_us_listed(market.instruments[row]))
     return terms
 
 
@@ -337,7 +338,7 @@ def terms_table(market: Market, units: Units, settings: FastSettings) -> Integer
     table = np.empty((len(market.instruments), layout.TERMS), dtype=np.int64)
     known: dict[Any, Integers] = {}
     for row, instrument in enumerate(market.instruments):
-        key = (venue.margin_of(instrument.id), venue.is_margined(instrument), units.lot[row])
+        key = (venue.margin_of(instrument.id), venue.is_margined(instrument), units.lot[row], is_us_listed(instrument))
         if key not in known:
             known[key] = terms_of(market, row, units, settings)
         table[row] = known[key]

@@ -38,7 +38,8 @@ from fieldcast.simulation.result import SimulationResult
 from fieldcast.validation.economic import NextOpenReturns
 
 Array = NDArray[np.float64]
-_INCOME = ("dividends", "interest", "borrow", "funding", "tax", "conversion", "corporate", "settlement")
+# a settlement is none: it turns into cash what the way of the price has earned already
+_INCOME = ("dividends", "interest", "borrow", "funding", "tax", "conversion", "corporate")
 
 
 def next_open_returns(
@@ -188,8 +189,7 @@ def _later_in_base(result: SimulationResult, n: NDArray[np.int64], at_open: NDAr
     later = np.zeros(market.bars)
     journal = result.journal_rows
     paid = journal[journal[:, s.J_ACCOUNT] == s.A_CASH]
-    bar = np.minimum(np.searchsorted(market.ts, paid[:, s.J_TS], side="left"), market.bars - 1)
-    after = (paid[:, s.J_TS] > market.open_ts[bar]) & (paid[:, s.J_KIND] != s.K_DIVIDEND)
+    bar, after = _when_posted(result, paid)
     for c in currencies:
         own = paid[:, s.J_CURRENCY] == c
         posted = [np.bincount(bar[rows], weights=paid[rows, s.J_AMOUNT], minlength=market.bars) for rows in (own, own & after)]
@@ -204,6 +204,27 @@ def _later_in_base(result: SimulationResult, n: NDArray[np.int64], at_open: NDAr
         factor = float(result.units.factor[row]) * float(result.units.price_scale[row])
         later += (closes[c] * last * closed - opens[c] * held * opened) * factor
     return later
+
+
+def _when_posted(result: SimulationResult, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """(J,) bar of each row of the journal, and whether it came after the open of that bar: what a fill paid with its fill, what
+    nothing was traded for as `events.event_rows` lays its event, a dividend or split before the open of the bar it falls in.
+
+    Time alone does not tell: where a bar begins at the moment at which the one before ended, both have a posting's stamp.
+    """
+    market, fills = result.market, result.fill_rows
+    at_open = np.isin(rows[:, s.J_KIND], (s.K_DIVIDEND, s.K_SPLIT))
+    places = [np.searchsorted(market.ts, rows[:, s.J_TS], side=side) for side in ("right", "left")]
+    bar = np.minimum(np.where(at_open, *places), market.bars - 1)
+    after = ~at_open & (rows[:, s.J_TS] > market.open_ts[bar])
+    order = np.argsort(fills[:, s.F_EVENT], kind="stable")
+    known = fills[order]
+    place = np.searchsorted(known[:, s.F_EVENT], rows[:, s.J_EVENT])
+    traded = place < len(known)
+    traded[traded] = known[place[traded], s.F_EVENT] == rows[traded, s.J_EVENT]
+    own = known[place[traded]]
+    bar[traded], after[traded] = own[:, s.F_BAR], own[:, s.F_CONVENTION] != s.AT_OPEN
+    return bar, after
 
 
 def _lots_after_open(result: SimulationResult, row: int, at_open: NDArray[np.bool_]) -> Array:

@@ -7,6 +7,7 @@ from fieldcast.trading.costs.liquidity import LiquiditySlippage, LiquidityState,
 from fieldcast.trading.costs.model import CostModel, CostParts, CostSchedule, Unmeasured
 from fieldcast.trading.costs.profiles import CostDistribution, CostProfile, ExecutionCosts, Statistic
 from fieldcast.trading.costs.regulatory import option_activity_fee, section_31_rate, trading_activity_fee
+from fieldcast.trading.costs.scope import is_us_listed, refuse_unsuited, suits
 from fieldcast.trading.costs.venues import VENUES, fee_schedule
 
 __all__ = [
@@ -30,8 +31,11 @@ __all__ = [
     "bucket_of",
     "fee_schedule",
     "impact_coefficient_bps",
+    "is_us_listed",
     "liquidity_slippage",
     "option_activity_fee",
+    "refuse_unsuited",
     "section_31_rate",
+    "suits",
     "trading_activity_fee",
 ]
