@@ -7,7 +7,7 @@ the same bars give the same fills. The books keep no file; `PaperBooks.restore` 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -16,6 +16,21 @@ from fieldcast.ground import ConflictError, IntegrityError, InvalidInput, Missin
 from fieldcast.market import Instrument
 from fieldcast.simulation import OpeningPrint, fill_at_open
 from fieldcast.trading import CostModel, Fill, NotFound, Order, OrderState, OrderStatus, cash_effect, exact_sum
+
+
+def currency_of(cash: Decimal, instruments: Sequence[Instrument]) -> str:
+    """The one currency of an account that begins with this cash and lists these instruments.
+
+    Raises
+    ------
+    InvalidInput : the cash is negative, no instrument is listed, or they differ in currency
+    """
+    if not cash.is_finite() or cash < 0:
+        raise InvalidInput(f"expected starting cash of at least 0, found {cash}")
+    currencies = {instrument.currency for instrument in instruments}
+    if len(currencies) != 1:
+        raise InvalidInput(f"expected instruments of one currency, found {', '.join(sorted(currencies)) or 'none'}")
+    return currencies.pop()
 
 
 class PaperBooks:
@@ -33,12 +48,7 @@ class PaperBooks:
     """
 
     def __init__(self, *, cash: Decimal, costs: CostModel, instruments: Sequence[Instrument]) -> None:
-        if not cash.is_finite() or cash < 0:
-            raise InvalidInput(f"expected starting cash of at least 0, found {cash}")
-        currencies = {instrument.currency for instrument in instruments}
-        if len(currencies) != 1:
-            raise InvalidInput(f"expected instruments of one currency, found {', '.join(sorted(currencies)) or 'none'}")
-        self.currency = currencies.pop()
+        self.currency = currency_of(cash, instruments)
         self.instruments = {instrument.id: instrument for instrument in instruments}
         self.cash = cash
         self._costs = costs
@@ -138,13 +148,23 @@ class PaperBooks:
             raise MissingData(f"expected an order with the id {client_id}, found none")
         return state if state.status.is_final else self._close(state, OrderStatus.EXPIRED, at, reason)
 
-    def match(self, openings: Iterable[OpeningPrint], at: datetime) -> tuple[OrderState, ...]:
-        """Fill or refuse every order that waits for one of these opens; what became of each, in order of arrival."""
+    def refuse(self, client_id: str, at: datetime, reason: Reason) -> OrderState:
+        """End an order that may not be brought to its open."""
+        state = self._states.get(client_id)
+        if state is None:
+            raise MissingData(f"expected an order with the id {client_id}, found none")
+        return state if state.status.is_final else self._close(state, OrderStatus.REJECTED, at, reason)
+
+    def match(self, openings: Iterable[OpeningPrint], at: datetime, *, held_back: Collection[str] = ()) -> tuple[OrderState, ...]:
+        """Fill or refuse every order that waits for one of these opens; what became of each, in order of arrival.
+
+        held_back : client ids of orders that stay as they are, because one before them is not decided yet
+        """
         by_key = {(self._listed(opening.instrument).id, opening.session): opening for opening in openings}
         due: dict[datetime, list[tuple[OrderState, OpeningPrint]]] = {}
         for state in self.open_orders():
             opening = by_key.get((state.order.instrument, state.order.valid_for_session))
-            if opening is not None:
+            if opening is not None and state.client_id not in held_back:
                 due.setdefault(utc(opening.opened_at), []).append((state, opening))
         ended = {state.client_id for moment in sorted(due) for state in self._match_at(moment, due[moment], at)}
         return tuple(state for state in self._states.values() if state.client_id in ended)
@@ -157,9 +177,7 @@ class PaperBooks:
             return late
         openings = {opening.instrument: opening for _, opening in timely}
         orders, held = [state.order for state, _ in timely], self.positions()
-        answers = fill_at_open(
-            orders, list(openings.values()), self.instruments, cash=self.cash, held=held, costs=self._costs
-        )
+        answers = fill_at_open(orders, list(openings.values()), self.instruments, cash=self.cash, held=held, costs=self._costs)
         ended = late
         for (state, _), answer in zip(timely, answers, strict=True):
             if isinstance(answer, Reason):

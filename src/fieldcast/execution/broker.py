@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import polars as pl
 
 from fieldcast.trading import Account, Fill, NotFound, Order, OrderState, Position
+
+if TYPE_CHECKING:
+    from fieldcast.data.lineage import Lineage
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,4 +73,16 @@ class MarketData(Protocol):
         last: date | None = None,
     ) -> pl.DataFrame:
         """BARS ascending by ts, one row a ts. Raises MissingData for an unknown instrument."""
+        ...
+
+
+class StoredActions(Protocol):
+    """Splits and dividends as they were known, and how a source gives its prices; every store of `fieldcast.data` is one."""
+
+    def read(self, instrument: str, *, table: str, as_of: datetime | None = None, dataset: str | None = None) -> pl.DataFrame:
+        """Rows of table `actions`. Raises MissingData where none are stored, ConflictError where several datasets have some."""
+        ...
+
+    def lineage(self, instrument: str) -> tuple[Lineage, ...]:
+        """Every delivery behind the instrument's daily bars."""
         ...

@@ -178,6 +178,8 @@ class Reason(StrEnum):
     NOTHING_TO_REDUCE = "nothing_to_reduce", "the order may only reduce a position, and there is none on the other side"
     REPLACED = "replaced", "another order has taken its place"
     ROLLED = "rolled", "the position was rolled into the next contract, and the orders of the old one ended"
+    COST_UNMEASURED = "cost_unmeasured", "costs are the measured ones, and none were measured for this instrument at these hours"
+    SPLIT_NOT_BOOKED = "split_not_booked", "it has split since it was bought or ordered, which a paper account does not book"
     GATE_PASSED = "gate_passed", "the projection has passed its gate"
     REVISED = "revised", "an explicit revision of an earlier decision of the same slot"
     # what stands between research and money

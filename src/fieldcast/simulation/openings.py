@@ -10,22 +10,33 @@ Who keeps an account from day to day (the paper broker) has no run of bars: it h
 Price, fee and cash are those of a backtest with these settings over the same bars, to the minimal unit, because the same code
 reckons them. One thing can differ: where the fee's step is finer than the minimal unit of money, a fee is rounded up to that
 unit, which comes from tick and lot, and from the bars where their prices lie off the tick.
+
+The kernel counts in whole numbers of 63 bits. A coin with six decimals of price and eight of quantity leaves it 23,058 dollars,
+and a backtest of more is refused before it starts. An account that is kept from day to day cannot be refused in its midst, so an
+open without that room is reckoned in exact decimals, by the formulas of `CostModel` (`_exactly`); where both have room they give
+the same answers. Every order ends here with a fill or a named refusal: nothing about an order or a print is an exception.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
-from decimal import ROUND_FLOOR, Decimal
+from decimal import ROUND_FLOOR, Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
-from fieldcast.ground import IntegrityError, InvalidInput, Reason, utc
+from fieldcast.ground import IntegrityError, InvalidInput, MissingData, Reason, utc
 from fieldcast.market import Instrument
-from fieldcast.trading import CostModel, Fill, Order
+from fieldcast.trading import CostModel, Fill, Order, Side, cash_effect, exact_sum
+from fieldcast.trading.costs import is_us_listed
+from fieldcast.trading.money import PRICE_STEP, price_from_bar
 
 if TYPE_CHECKING:
     from fieldcast.simulation.market import Floats, Market
+
+
+_SPARE = 4  # fills cost more than their prints, and several may add up
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +83,7 @@ def fill_at_open(
 
     Raises
     ------
-    InvalidInput : the openings are of several moments, one is missing, or an amount does not fit in 63 bits
-    MissingData : costs that were measured have no figure for the hours of the open
+    InvalidInput : the openings are of several moments, or an order has none or two
     """
     by_id = {opening.instrument: opening for opening in openings}
     moments = {utc(opening.opened_at) for opening in openings}
@@ -83,21 +93,124 @@ def fill_at_open(
             f"expected one opening of one moment for each instrument that is ordered, found {len(openings)} of "
             f"{len(moments)} moments and none for {', '.join(missing) or 'no instrument'}"
         )
-    refused = [_hopeless(order, by_id[order.instrument], instruments) for order in orders]
+    refused = [_hopeless(order, by_id[order.instrument], instruments, costs) for order in orders]
     playable = [order for order, why in zip(orders, refused, strict=True) if why is None]
     if not playable:
         return tuple(why for why in refused if why is not None)
     ids = dict.fromkeys(order.instrument for order in playable)
-    played = iter(_play(playable, [by_id[id] for id in ids], instruments, cash, held, costs))
+    given = (playable, [by_id[id] for id in ids], instruments, cash, held, costs)
+    played = iter(_play(*given) if _has_room(*given) else _exactly(*given))
     return tuple(next(played) if why is None else why for why in refused)
 
 
-def _hopeless(order: Order, opening: OpeningPrint, instruments: Mapping[str, Instrument]) -> Reason | None:
+def _hopeless(order: Order, opening: OpeningPrint, instruments: Mapping[str, Instrument], costs: CostModel) -> Reason | None:
     """Why an order cannot even be brought to the open."""
-    instrument = instruments[order.instrument]
+    instrument, price = instruments[order.instrument], opening.price
     if not (instrument.tradable or instrument.notional):
         return Reason.NOT_TRADABLE
-    return Reason.PRICE_MISSING if opening.price is None else None
+    if price is None or not math.isfinite(price) or price < float(PRICE_STEP):
+        return Reason.PRICE_MISSING
+    try:
+        costs.parts(instrument, opening.opened_at)
+    except MissingData:
+        return Reason.COST_UNMEASURED
+    return None
+
+
+def _has_room(
+    orders: Sequence[Order],
+    openings: Sequence[OpeningPrint],
+    instruments: Mapping[str, Instrument],
+    cash: Decimal,
+    held: Mapping[str, Decimal],
+    costs: CostModel,
+) -> bool:
+    """True where everything that this open can move fits in the kernel's whole numbers, with room to spare."""
+    from fieldcast.simulation.units import ROOM, Units
+
+    market = _bar(openings, instruments)
+    try:
+        units = Units.of(market)
+    except InvalidInput:  # its smallest value, or a single lot, is beyond them already
+        return False
+    for row, instrument in enumerate(market.instruments):
+        wanted = [order.quantity for order in orders if order.instrument == instrument.id]
+        moved = sum(wanted, start := held.get(instrument.id, Decimal(0)))
+        if moved * _SPARE > instrument.lot * int(units.most_lots[row]) or any(one % instrument.lot for one in (start, *wanted)):
+            return False
+        fees = () if costs.fees is None else (costs.fees.minimum, costs.fees.activity_maximum or Decimal(0))
+        rates = () if costs.fees is None else (costs.fees.per_unit, costs.fees.activity_per_unit, costs.fees.passed_per_unit)
+        amounts = (abs(cash), costs.minimum_commission, *fees, *(rate * max(moved, instrument.lot * 10**8) for rate in rates))
+        if max(amounts).scaleb(units.cash_decimals) * _SPARE > ROOM:
+            return False
+    return True
+
+
+def _exactly(
+    orders: Sequence[Order],
+    openings: Sequence[OpeningPrint],
+    instruments: Mapping[str, Instrument],
+    cash: Decimal,
+    held: Mapping[str, Decimal],
+    costs: CostModel,
+) -> list[Fill | Reason]:
+    """The one open in exact decimals: what `_play` answers wherever both have room."""
+    by_id = {opening.instrument: opening for opening in openings}
+    own, answers = dict(held), list[Fill | Reason]()
+    for order in orders:
+        instrument = instruments[order.instrument]
+        have = own.get(order.instrument, Decimal(0))
+        try:
+            answer = _exact_fill(order, by_id[order.instrument], instrument, cash, have, costs)
+            if isinstance(answer, Fill):
+                cash = exact_sum(cash, cash_effect(answer, instrument.multiplier))
+                own[order.instrument] = exact_sum(have, answer.signed_quantity)
+        except (InvalidInput, InvalidOperation):  # more than the 60 digits that an exact amount may have
+            answer = Reason.QUANTITY_TOO_LARGE
+        answers.append(answer)
+    return answers
+
+
+def _exact_fill(
+    order: Order, opening: OpeningPrint, instrument: Instrument, cash: Decimal, held: Decimal, costs: CostModel
+) -> Fill | Reason:
+    """One order at its open, under the same rules in the same order as the kernel's `fill`."""
+    from fieldcast.trading.costs._kernels import NO_PRICE, shift_hundredths
+
+    assert opening.price is not None
+    if not opening.trusted:
+        return Reason.NEXT_OPEN_REFUSED
+    if exact_sum(held, order.side.sign * order.quantity) < 0:
+        return Reason.NO_SHORTS
+    quantity = Decimal(float(order.quantity / instrument.lot) / (1.0 / float(instrument.lot)))  # as the kernel divides
+    volume = math.nan if opening.volume is None else opening.volume
+    parts = costs.parts(instrument, opening.opened_at)
+    if int(shift_hundredths(parts.total_bps(float(quantity), volume))) == NO_PRICE:
+        return Reason.VOLUME_NOT_REPORTED
+    reference = price_from_bar(opening.price)
+    fill = Fill(
+        id=f"{order.client_id}-1",
+        client_id=order.client_id,
+        instrument=order.instrument,
+        side=order.side,
+        quantity=order.quantity,
+        price=(price := costs.fill_price(
+            order.side, reference, instrument.tick, parts=parts, quantity=quantity, volume=volume
+        )),
+        fee=_charging(costs, instrument).commission(price, order.quantity, instrument.multiplier, side=order.side),
+        ts=utc(opening.opened_at),
+        source_bar_ts=utc(opening.bar_ts),
+        reference_price=reference,
+    )  # fmt: skip
+    left = exact_sum(cash, cash_effect(fill, instrument.multiplier))
+    return Reason.INSUFFICIENT_CASH if order.side is Side.BUY and left < 0 else fill
+
+
+def _charging(costs: CostModel, instrument: Instrument) -> CostModel:
+    """The costs without what regulators take of sales, where the instrument is none of theirs."""
+    if costs.fees is None or is_us_listed(instrument):
+        return costs
+    return replace(costs, fees=costs.fees.without_regulatory())
 
 
 def _play(
@@ -112,7 +225,7 @@ def _play(
     from fieldcast.simulation import _state as s  # numba loads only when something is filled
     from fieldcast.simulation._account import Run
     from fieldcast.simulation._kernels_matching import at_open
-    from fieldcast.simulation._kernels_orders import add, refuse
+    from fieldcast.simulation._kernels_orders import add
     from fieldcast.simulation.settings import Margin, Shortfall, UntrustedOpen, VenueSettings
 
     market = _bar(openings, instruments)
@@ -120,7 +233,7 @@ def _play(
     currency = market.instruments[0].currency
     settings = VenueSettings(
         cash={currency: Decimal(0)}, costs=costs, shortfall=Shortfall.REJECT, untrusted_open=UntrustedOpen.REJECT, shorts=False,
-        margin=Margin(), margined=(),
+        margin=Margin(), margined=(), pattern_equity=Decimal(0),
     )  # fmt: skip
     run = Run(market, settings, rows=len(orders))
     units, state, moment = run.units, run.state, int(market.open_ts[0])
@@ -133,11 +246,7 @@ def _play(
     for order in orders:
         row = rows[order.instrument]
         lots = units.lots(row, order.quantity)
-        fits = lots <= int(units.most_lots[row])
-        number = int(add(state, row, s.MARKET, order.side.sign, lots if fits else int(units.most_lots[row]), moment, moment))
-        if not fits:
-            refuse(state, number, s.W_TOO_LARGE, moment)
-        numbers.append(number)
+        numbers.append(int(add(state, row, s.MARKET, order.side.sign, lots, moment, moment)))
     state.counters[s.C_BAR_OPEN], state.counters[s.C_BAR_END] = moment, int(market.ts[0])
     at_open(state, run.bars, 0)
     run.check()

@@ -180,6 +180,7 @@ def cycle_once(
         clock=clock,
         instruments=tuple(tradable_here.values()),
         cash=experiment.cycle.nav,
+        actions=workspace.store,
     ) as broker:
         return cycle.run(clock, source, broker, workspace.ledger, config, revise=revise)
 
