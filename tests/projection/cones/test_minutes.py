@@ -82,14 +82,30 @@ def test_a_mirrored_shape_is_the_quantiles_of_the_scores_and_their_negatives() -
 
 
 def test_the_scales_are_means_of_logarithms(bars: pl.DataFrame, scales: dict[str, np.ndarray]) -> None:
-    assert set(scales) == {"laplace", "pair", "blend"}
+    assert set(scales) == {"laplace", "pair", "blend", "trees"}
     known = np.isfinite(scales["blend"])
     assert known[5 * DAY :].all()
     assert not known[:DAY].any()
     for one in scales.values():
         assert (one[known] > 0.0).all()
     again = minute_scales(bars, 15, hours=bars)  # hours of the very minutes are what is taken without them
-    np.testing.assert_array_equal(again["blend"], scales["blend"])
+    for name, one in scales.items():
+        np.testing.assert_array_equal(again[name], one)
+
+
+def test_trees_correct_the_blend_once_they_have_seen_enough(bars: pl.DataFrame, scales: dict[str, np.ndarray]) -> None:
+    known = np.isfinite(scales["blend"])
+    np.testing.assert_array_equal(np.isfinite(scales["trees"]), known)
+    same = scales["trees"] == scales["blend"]
+    first = int(np.flatnonzero(known & ~same)[0])
+    assert first % DAY == 0  # fits are made where a day begins
+    assert same[known][: first - int(np.flatnonzero(known)[0])].all()
+    gap = np.log(scales["trees"] / scales["blend"])[first:]
+    assert 0.01 < gap.std() < 0.3
+    past = coin(9, 5)[:-1].with_columns(pl.col("ts", "available_at") - pl.duration(days=20))
+    helped = minute_scales(bars, 15, earlier=[past])
+    taught = int(np.flatnonzero(np.isfinite(helped["trees"]) & (helped["trees"] != helped["blend"]))[0])
+    assert taught < first
 
 
 @pytest.mark.parametrize("rows", [9 * DAY + 1, 11 * DAY + 777])
@@ -133,7 +149,7 @@ def test_a_composer_gets_cones_that_a_packet_can_take(bars: pl.DataFrame, scales
 
 
 def test_what_does_not_fit_together_is_refused(scales: dict[str, np.ndarray]) -> None:
-    with pytest.raises(InvalidInput, match=r"missing blend"):
+    with pytest.raises(InvalidInput, match=r"missing blend, trees"):
         MinuteExperts({"laplace": scales["laplace"], "pair": scales["pair"]})
     with pytest.raises(InvalidInput, match="minimum of 20 to 1440"):
         MinuteExperts(scales, 5)

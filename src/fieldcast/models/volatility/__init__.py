@@ -15,6 +15,7 @@ from fieldcast.models.volatility.recursive import Ewma, Garch
 from fieldcast.models.volatility.reports import ReportTrees
 from fieldcast.models.volatility.scaled import ReturnScaled
 from fieldcast.models.volatility.seasonality import IntradayPath, TimeOfDay
+from fieldcast.models.volatility.tree_scale import TreeDesign, TreeScale, tree_design
 
 __all__ = [
     "CONVENTIONS",
@@ -32,6 +33,8 @@ __all__ = [
     "ReportTrees",
     "ReturnScaled",
     "TimeOfDay",
+    "TreeDesign",
+    "TreeScale",
     "VolatilityForecaster",
     "aggregate",
     "ahead",
@@ -39,4 +42,5 @@ __all__ = [
     "minute_design",
     "qlike_rows",
     "realised_variance",
+    "tree_design",
 ]

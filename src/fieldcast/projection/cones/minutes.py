@@ -1,15 +1,16 @@
-"""Cones of the next minutes in a market that never closes: scales from ranges, symmetric shapes, aggregated online.
+"""Cones of the next minutes in a market that never closes: scales from ranges and trees, symmetric shapes, aggregated online.
 
     laplace    `RangeScale` fitted to the absolute return
     pair       geometric mean of that and of `RangeScale` fitted to the range to come
     blend      geometric mean of both, of `TimeOfDay` with and without its profile, and of an exponential mean of squares
                (half-life 60 minutes)
+    trees      `TreeScale` over the blend
     shape      quantiles of |r| / sigma over the newest days, mirrored; the median is 0
 
-Four experts: laplace, pair and blend with shapes of 5 days, blend with one of 1 day, mixed by Bernstein online aggregation. Over
-a quarter of an hour the law of returns is nearly symmetric, and a mirrored sample is worth two. Scales that err in different
-ways are better averaged than chosen from: that, the members and the windows were settled on Bitfinex's BTC minutes of 2019-01
-to 2019-04 and Binance's hours of 2022.
+Five experts: laplace, pair, blend and trees with shapes of 5 days, trees with one of 1 day, mixed by Bernstein online
+aggregation. Over a quarter of an hour the law of returns is nearly symmetric, and a mirrored sample is worth two. Scales that err
+in different ways are better averaged than chosen from, and trees add to their average what no regression on ranges can say: that,
+the members and the windows were settled on Bitfinex's minutes of 2019-01 to 2019-04 and Binance's hours of 2022.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import polars as pl
 from numpy.typing import ArrayLike
 
 from fieldcast.ground import InvalidInput
-from fieldcast.models.volatility import RangeScale, TimeOfDay, minute_design
+from fieldcast.models.volatility import MinuteDesign, RangeScale, TimeOfDay, TreeScale, minute_design, tree_design
 from fieldcast.projection.cones._checks import CONE_LEVELS, Floats, check_levels, panel_values
 from fieldcast.projection.cones.aggregate import Experts
 from fieldcast.projection.cones.single import cone_path
@@ -29,7 +30,7 @@ from fieldcast.projection.cones.trackers import window_quantiles
 from fieldcast.projection.conformal import QUANTILE_LEVELS, ConePath
 
 DAY = 1440  # bars
-MEMBERS = (("laplace", 5), ("pair", 5), ("blend", 5), ("blend", 1))  # scale, days of scores
+MEMBERS = (("laplace", 5), ("pair", 5), ("blend", 5), ("trees", 5), ("trees", 1))  # scale, days of scores
 HALF_LIFE = 60.0  # bars, of the exponential mean
 
 
@@ -39,6 +40,15 @@ def minute_scales(
     """The scales (n,) of the module by name, walk-forward; parameters and errors as in `models.volatility.RangeScale.path`."""
     own = minute_design(bars, horizon, hours=hours)
     before = [minute_design(span, horizon) for span in earlier]
+    plain = _averages(bars, own, horizon, before)
+    spans = [
+        tree_design(span, design, _averages(span, design, horizon)["blend"]) for span, design in zip(earlier, before, strict=True)
+    ]
+    return plain | {"trees": TreeScale().fitted(tree_design(bars, own, plain["blend"]), horizon, spans)}
+
+
+def _averages(bars: pl.DataFrame, own: MinuteDesign, horizon: int, before: Sequence[MinuteDesign] = ()) -> dict[str, Floats]:
+    """The scales (n,) without trees."""
     laplace, reach = (RangeScale(target).fitted(own, horizon, before) for target in ("laplace", "range"))
     others = [TimeOfDay("UTC", around_the_clock=True, seasonal=flag).path(bars, horizon).sigma for flag in (True, False)]
     return {
