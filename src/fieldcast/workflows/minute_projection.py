@@ -34,6 +34,7 @@ from fieldcast.models.volatility import TimeOfDay
 from fieldcast.projection import ProjectionPacket
 from fieldcast.projection.composer import ConeMaker, HorizonPath, compose
 from fieldcast.projection.cones import MinuteExperts, minute_scales
+from fieldcast.projection.cones.minutes import MEMBERS
 from fieldcast.projection.conformal import AdaptiveConformal
 from fieldcast.projection.figures import horizon_figures
 from fieldcast.projection.packet import HorizonProjection, Provenance
@@ -317,10 +318,13 @@ def minute_packet(
 
 
 def _identity(settings: MinuteSettings) -> dict[str, object]:
-    """What names the settings; the kind of cones only where it isn't the default, so that earlier packets keep their name."""
+    """What names the settings; the kind of cones and its members only where it isn't the default, so that earlier packets keep
+    their name."""
     plain = asdict(settings)
     if settings.cones == "conformal":
         del plain["cones"]
+    else:
+        plain["members"] = [list(member) for member in MEMBERS]
     return {"kind": "minute_projection", "columns": list(COLUMNS), **plain}
 
 
