@@ -11,10 +11,12 @@ Two shapes: one instrument of a million rows, and 225 instruments of 2,500 rows.
     polars_talib        the table on two threads over polars-talib on two threads, on the clock
     pandas_ta           pandas-ta-classic, which knows one thread, over the table on one thread, processor time
 
-each as the median of rounds (in a round everything is timed once, in turn), with the range. Where others work on the machine,
-figures on the clock say little: `busy` is the processor time of the two threads over twice what the clock says. The tables of one
-and of two threads are equal to the last bit, or the run ends. Peers run in the interpreter that FIELDCAST_PEERS_PYTHON names,
-with polars-talib and pandas-ta-classic; where it lacks one, that ratio is left out. The estimate is `two_threads`, long table.
+each as the median of rounds (in a round everything is timed once, in turn), with the range. Every side ends with all of its
+results in hand: calls whose arrays are dropped one by one would write into the same memory again and again. Where others work on
+the machine, figures on the clock say little: `busy` is the processor time of the two threads over twice what the clock says. The
+tables of one and of two threads are equal to the last bit, or the run ends. Peers run in the interpreter that
+FIELDCAST_PEERS_PYTHON names, with polars-talib and pandas-ta-classic; where it lacks one, that ratio is left out. The estimate is
+`two_threads`, long table.
 """
 
 from __future__ import annotations
@@ -63,44 +65,42 @@ def bars(n: int, seed: int) -> pl.DataFrame:
     return pl.DataFrame(dict(zip(BARS, columns, strict=True)), schema=BARS)
 
 
-def theirs(frame: pl.DataFrame) -> None:
+def theirs(frame: pl.DataFrame) -> list[object]:
     """TA-Lib's own calls of the a20 indicators that it has."""
     high, low, close, volume = (frame[name].to_numpy() for name in ("high", "low", "close", "volume"))
-    for n in (9, 10, 20, 25, 90):
-        talib.DEMA(close, n)
-    for n in (12, 50, 100, 200):
-        talib.SMA(close, n)
-    talib.RSI(close, 14)
-    talib.STOCHRSI(close, 14, 5, 3)
-    talib.MACD(close, 12, 26, 9)
-    talib.OBV(close, volume)
-    talib.ADOSC(high, low, close, volume, 3, 10)
-    talib.ATR(high, low, close, 14)
-    talib.ADX(high, low, close, 14)
-    talib.BBANDS(close, 20, 2.0, 2.0)
-    talib.SUM(close * volume, 20) / talib.SUM(volume, 20)
+    return [
+        *(talib.DEMA(close, n) for n in (9, 10, 20, 25, 90)),
+        *(talib.SMA(close, n) for n in (12, 50, 100, 200)),
+        talib.RSI(close, 14),
+        talib.STOCHRSI(close, 14, 5, 3),
+        talib.MACD(close, 12, 26, 9),
+        talib.OBV(close, volume),
+        talib.ADOSC(high, low, close, volume, 3, 10),
+        talib.ATR(high, low, close, 14),
+        talib.ADX(high, low, close, 14),
+        talib.BBANDS(close, 20, 2.0, 2.0),
+        talib.SUM(close * volume, 20) / talib.SUM(volume, 20),
+    ]
 
 
-def kernels(frame: pl.DataFrame) -> None:
+def kernels(frame: pl.DataFrame) -> list[object]:
     """The same indicators by this package."""
     high, low, close, volume = (frame[name].to_numpy() for name in ("high", "low", "close", "volume"))
-    indicators.dema_lines(close, (9, 10, 20, 25, 90))
-    for n in (12, 50, 100, 200):
-        indicators.sma(close, n)
-    indicators.wilder(high, low, close, 14)
-    indicators.stochrsi(close, 14, 5, 3)
-    indicators.macd(close, 12, 26, 9)
-    indicators.flow(high, low, close, volume)
-    indicators.bollinger_percent_b(close, 20, 2.0)
-    indicators.vwap(close, volume, 20)
+    return [
+        indicators.dema_lines(close, (9, 10, 20, 25, 90)),
+        *(indicators.sma(close, n) for n in (12, 50, 100, 200)),
+        indicators.wilder(high, low, close, 14),
+        indicators.stochrsi(close, 14, 5, 3),
+        indicators.macd(close, 12, 26, 9),
+        indicators.flow(high, low, close, volume),
+        indicators.bollinger_percent_b(close, 20, 2.0),
+        indicators.vwap(close, volume, 20),
+    ]
 
 
-def over(frames: list[pl.DataFrame], work: Callable[[pl.DataFrame], object]) -> Callable[[], None]:
-    def all_of_them() -> None:
-        for frame in frames:
-            work(frame)
-
-    return all_of_them
+def over(frames: list[pl.DataFrame], work: Callable[[pl.DataFrame], object]) -> Callable[[], list[object]]:
+    """The work on each frame, all that it gave in hand at the end."""
+    return lambda: [work(frame) for frame in frames]
 
 
 class Peers:
@@ -134,10 +134,12 @@ class Peers:
 
 
 def both(work: Callable[[], object]) -> tuple[float, float]:
-    """Seconds on the clock and of the processor."""
+    """Seconds on the clock and of the processor until the results are in hand."""
     wall, used = time.perf_counter(), time.process_time()
-    work()
-    return time.perf_counter() - wall, time.process_time() - used
+    results = work()
+    taken = time.perf_counter() - wall, time.process_time() - used
+    del results
+    return taken
 
 
 def one_round(frames: list[pl.DataFrame], stacked: pl.DataFrame, peers: Peers) -> dict[str, float]:

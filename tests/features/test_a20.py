@@ -165,6 +165,22 @@ def test_any_number_of_threads_gives_what_one_gives(
         assert one.null_count() == other.null_count() == int(np.isnan(one.to_numpy()).sum())
 
 
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_many_short_instruments_are_marked_as_they_are_filled(bars_of: Bars, threads: int) -> None:
+    """Parts that end within a word of 64 rows; what is known is what is no NaN, as where all is marked at the end."""
+    lengths = np.random.default_rng(5).integers(1, 400, 160)
+    edges = np.concatenate([[0], np.cumsum(lengths)])
+    inputs = read_bars(bars_of(int(edges[-1]), 6))
+    found = _a20.lines(inputs, edges, threads)
+    assert found.marked.any()
+    assert not found.marked.all()
+    later = _a20.lines(inputs, edges, threads)
+    later.marked[:] = False
+    for one, other in zip(found.columns(_a20.NAMES) or [], later.columns(_a20.NAMES) or [], strict=True):
+        assert one.equals(other)
+        assert one.null_count() == int(np.isnan(one.to_numpy()).sum())
+
+
 @pytest.mark.parametrize("n", [0, 1, 63, 64, 65, 700])
 def test_a_table_on_two_threads_is_that_on_one(bars_of: Bars, n: int) -> None:
     bars = bars_of(n, 9)

@@ -12,11 +12,13 @@ Source: the a20 tier of the ts-scaling study, with ratios for its levels.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 
 from fieldcast.features._inputs import Array, Inputs, frozen
-from fieldcast.features._lines import Lines, parts_of, share_out, threads_for
+from fieldcast.features._lines import PARTS, Lines, parts_of, share_out, threads_for
 from fieldcast.features._registry import Column, recursive_warmup
 from fieldcast.ground import InvalidInput
 
@@ -28,6 +30,8 @@ WILDER = 14
 LEAST_MOVE = 1e-8  # of the price: with less mean movement than this the RSI is not defined
 LEAST_RANGE = 1e-6  # of the RSI's scale: in a narrower range its place is not defined
 LEAST_PRICE, MOST = 1e-150, 1e150  # MOST of volumes too: beyond, squares and products leave the range of numbers
+
+ROWS_TOGETHER = 10_000  # of 160 bytes each
 
 IntArray = npt.NDArray[np.int64]
 _TALIB = "TA-Lib 0.6"
@@ -116,8 +120,9 @@ _WARMUPS = np.array([column.warmup for column in COLUMNS])
 def lines(inputs: Inputs, bounds: IntArray | None = None, threads: int | None = None) -> Lines:
     """Every column of the tier in table order, (20, n); NaN where not defined and in the warm-up.
 
-    Three kernels fill the lines. Work is shared out by instruments, and for what a window alone decides by rows, so that one long
-    history gains from a second thread too. The values are the same to the last bit on any number of threads.
+    Three kernels fill the lines. Work is shared out by a few instruments; where single ones are long, what a window alone decides
+    is shared out by rows, so that they gain from a second thread too. The values are the same to the last bit on any number of
+    threads.
 
     Parameters
     ----------
@@ -146,10 +151,27 @@ def lines(inputs: Inputs, bounds: IntArray | None = None, threads: int | None = 
     def windows(first: int, last: int) -> None:
         kernels.window_lines(close, every, first, last, _SMA, _WARMUPS, out, LEAST_MOVE, LEAST_RANGE)
 
-    by_instrument, by_row = parts_of(every.size - 1, filled.threads), parts_of(inputs.rows, filled.threads)
-    whole = [(fill, *part) for fill in (averages, bars) for part in by_instrument]
-    share_out([*whole, *((windows, *part) for part in by_row)], filled.threads)
+    def instruments(first: int, last: int) -> None:
+        averages(first, last)
+        bars(first, last)
+        windows(int(every[first]), int(every[last]))
+        filled.mark(int(every[first]), int(every[last]))
+
+    threads = filled.threads
+    if every.size > 2 and (threads == 1 or int(np.diff(every).max()) * PARTS * threads <= inputs.rows):
+        share_out([(instruments, *part) for part in _together(every)], threads)
+    else:
+        by_instrument, by_row = parts_of(every.size - 1, threads), parts_of(inputs.rows, threads)
+        whole = [(fill, *part) for fill in (averages, bars) for part in by_instrument]
+        share_out([*whole, *((windows, *part) for part in by_row)], threads)
     return filled
+
+
+def _together(bounds: IntArray) -> list[tuple[int, int]]:
+    """Instruments, first and end, whose lines stay in the cache together until they are marked."""
+    place = np.searchsorted(bounds, np.arange(0, bounds[-1], ROWS_TOGETHER))
+    edges = np.unique(np.append(place, bounds.size - 1)).tolist()
+    return list(pairwise(edges))
 
 
 def _require_range(close: Array, volume: Array) -> None:

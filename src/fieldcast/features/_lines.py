@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
@@ -35,36 +36,53 @@ class Lines:
     Parameters
     ----------
     padded : (p, k) C-contiguous, k the next multiple of 64 from `rows` on
+    marks : (p, k / 64) uint64, which values are known, a bit each
+    marked : (k / 64,) words that are marked already
+    infinite : how many infinite values each part had that was marked
     """
 
     padded: Array
     rows: int
     threads: int
+    marks: npt.NDArray[np.uint64]
+    marked: npt.NDArray[np.bool_]
+    infinite: list[int]
 
     @classmethod
     def empty(cls, count: int, rows: int, threads: int) -> Lines:
         """Lines that have yet to be filled."""
-        return cls(np.empty((count, -(-rows // WORD) * WORD)), rows, threads)
+        words = -(-rows // WORD)
+        marks = np.empty((count, words), dtype=np.uint64)
+        return cls(np.empty((count, words * WORD)), rows, threads, marks, np.zeros(words, dtype=np.bool_), [])
 
     @property
     def values(self) -> Array:
         """(p, rows), a view."""
         return self.padded[:, : self.rows]
 
-    def columns(self, names: Sequence[str]) -> list[pl.Series] | None:
-        """A series each, which from now on hold the memory of these lines; None where a value is infinite."""
+    def mark(self, begin: int, end: int) -> None:
+        """Rows `begin` to `end` - 1 are filled for good: mark their whole words, while they are in the cache."""
+        self._mark(-(-begin // WORD), self.marked.size if end == self.rows else end // WORD)
+
+    def _mark(self, first: int, last: int) -> None:
         from fieldcast.features._kernels_table import mark_known
 
+        if first < last:
+            self.infinite.append(int(mark_known(self.padded, self.rows, first, last, self.marks)))
+            self.marked[first:last] = True
+
+    def columns(self, names: Sequence[str]) -> list[pl.Series] | None:
+        """A series each, which from now on hold the memory of these lines; None where a value is infinite."""
         count, width = self.padded.shape
-        words = width // WORD
-        marks = np.empty((count, words), dtype=np.uint64)
-
-        def mark(first: int, last: int) -> int:
-            return int(mark_known(self.padded, self.rows, first, last, marks))
-
-        if sum(share_out([(mark, *part) for part in parts_of(words, self.threads)], self.threads)):
+        if self.marked.any():
+            left = np.flatnonzero(~self.marked).tolist()
+            parts = [(word, word + 1) for word in left]
+        else:
+            parts = parts_of(self.marked.size, self.threads)
+        share_out([(self._mark, *part) for part in parts], self.threads)
+        if sum(self.infinite):
             return None
-        buffers = [pa.py_buffer(marks), pa.py_buffer(self.padded)]
+        buffers = [pa.py_buffer(self.marks), pa.py_buffer(self.padded)]
         flat = pl.Series("", pa.Array.from_buffers(_NUMBERS, count * width, buffers), dtype=pl.Float64)
         return [flat.slice(place * width, self.rows).alias(name) for place, name in enumerate(names)]
 
