@@ -83,7 +83,7 @@ def market_of(plan: BacktestPlan, instruments: Sequence[str], *, roots: Sequence
         return found
     raise ConfigError(
         f"expected one of the run's instruments ({', '.join(instruments[:5])}) as the benchmark of the gate, found "
-        f"{plan.benchmark or 'none'}: the gate needs its opens; name one with --benchmark"
+        f"{plan.benchmark or 'none'}: the gate needs its opens; name one with --benchmark, or as benchmark in the plan"
     )
 
 

@@ -236,14 +236,18 @@ def plan_of(values: Any, where: str = "") -> BacktestPlan:
     try:
         return BacktestPlan.model_validate(values)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, item['loc'])) or 'plan'}: {_plain(item['msg'])}" for item in error.errors())
+        found = [(tuple(map(str, item["loc"])), item["type"], _plain(item["msg"])) for item in error.errors()]
+        holders = {place[:depth] for place, _, _ in found for depth in range(len(place))}  # of something that is wrong itself
+        told = [(place, said) for place, kind, said in found if kind != "too_short" or place not in holders]
+        problems = "; ".join(f"{'.'.join(place) or 'plan'}: {said}" for place, said in told)
         raise ConfigError(f"expected a valid plan of a backtest {where}, found {problems}".replace("  ", " ")) from None
     except InvalidInput as error:
         raise ConfigError(f"expected a valid plan of a backtest {where}: {error}".replace("  ", " ")) from None
 
 
 def _plain(message: str) -> str:
-    return message.removeprefix("Value error, ")
+    plain = message.removeprefix("Value error, ")
+    return "no key of a plan; `fc.BacktestPlan` lists them" if plain == "Extra inputs are not permitted" else plain
 
 
 def known_strategies() -> tuple[str, ...]:
