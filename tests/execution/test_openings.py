@@ -112,8 +112,9 @@ def test_the_exact_reckoning_is_that_of_the_kernel(
     assume(COIN.id in ids or costs.fees is None or costs.fees.step >= Decimal("0.01"))
     prints = [opening(float(coin if id == COIN.id else share), BY_ID[id]) for id in ids]
     given_ = (BY_ID, cash, {COIN.id: held}, costs)
-    if openings._has_room(orders, prints, *given_):
-        assert openings._exactly(orders, prints, *given_) == openings._play(orders, prints, *given_)
+    at = openings._Open(orders, prints, *given_)
+    if openings._has_room(at):
+        assert openings._exactly(at) == openings._play(at)
 
 
 def test_an_order_of_any_size_has_an_answer() -> None:

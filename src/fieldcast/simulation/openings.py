@@ -61,6 +61,18 @@ class OpeningPrint:
     volume: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """What comes together at one open; see `fill_at_open`."""
+
+    orders: Sequence[Order]
+    openings: Sequence[OpeningPrint]
+    instruments: Mapping[str, Instrument]
+    cash: Decimal
+    held: Mapping[str, Decimal]
+    costs: CostModel
+
+
 def fill_at_open(
     orders: Sequence[Order],
     openings: Sequence[OpeningPrint],
@@ -98,8 +110,8 @@ def fill_at_open(
     if not playable:
         return tuple(why for why in refused if why is not None)
     ids = dict.fromkeys(order.instrument for order in playable)
-    given = (playable, [by_id[id] for id in ids], instruments, cash, held, costs)
-    played = iter(_play(*given) if _has_room(*given) else _exactly(*given))
+    at = _Open(playable, [by_id[id] for id in ids], instruments, cash, held, costs)
+    played = iter(_play(at) if _has_room(at) else _exactly(at))
     return tuple(next(played) if why is None else why for why in refused)
 
 
@@ -117,51 +129,37 @@ def _hopeless(order: Order, opening: OpeningPrint, instruments: Mapping[str, Ins
     return None
 
 
-def _has_room(
-    orders: Sequence[Order],
-    openings: Sequence[OpeningPrint],
-    instruments: Mapping[str, Instrument],
-    cash: Decimal,
-    held: Mapping[str, Decimal],
-    costs: CostModel,
-) -> bool:
+def _has_room(at: _Open) -> bool:
     """True where everything that this open can move fits in the kernel's whole numbers, with room to spare."""
     from fieldcast.simulation.units import ROOM, Units
 
-    market = _bar(openings, instruments)
+    costs, market = at.costs, _bar(at.openings, at.instruments)
     try:
         units = Units.of(market)
     except InvalidInput:  # its smallest value, or a single lot, is beyond them already
         return False
     for row, instrument in enumerate(market.instruments):
-        wanted = [order.quantity for order in orders if order.instrument == instrument.id]
-        moved = sum(wanted, start := held.get(instrument.id, Decimal(0)))
+        wanted = [order.quantity for order in at.orders if order.instrument == instrument.id]
+        moved = sum(wanted, start := at.held.get(instrument.id, Decimal(0)))
         if moved * _SPARE > instrument.lot * int(units.most_lots[row]) or any(one % instrument.lot for one in (start, *wanted)):
             return False
         fees = () if costs.fees is None else (costs.fees.minimum, costs.fees.activity_maximum or Decimal(0))
         rates = () if costs.fees is None else (costs.fees.per_unit, costs.fees.activity_per_unit, costs.fees.passed_per_unit)
-        amounts = (abs(cash), costs.minimum_commission, *fees, *(rate * max(moved, instrument.lot * 10**8) for rate in rates))
+        amounts = (abs(at.cash), costs.minimum_commission, *fees, *(rate * max(moved, instrument.lot * 10**8) for rate in rates))
         if max(amounts).scaleb(units.cash_decimals) * _SPARE > ROOM:
             return False
     return True
 
 
-def _exactly(
-    orders: Sequence[Order],
-    openings: Sequence[OpeningPrint],
-    instruments: Mapping[str, Instrument],
-    cash: Decimal,
-    held: Mapping[str, Decimal],
-    costs: CostModel,
-) -> list[Fill | Reason]:
+def _exactly(at: _Open) -> list[Fill | Reason]:
     """The one open in exact decimals: what `_play` answers wherever both have room."""
-    by_id = {opening.instrument: opening for opening in openings}
-    own, answers = dict(held), list[Fill | Reason]()
-    for order in orders:
-        instrument = instruments[order.instrument]
+    by_id = {opening.instrument: opening for opening in at.openings}
+    own, cash, answers = dict(at.held), at.cash, list[Fill | Reason]()
+    for order in at.orders:
+        instrument = at.instruments[order.instrument]
         have = own.get(order.instrument, Decimal(0))
         try:
-            answer = _exact_fill(order, by_id[order.instrument], instrument, cash, have, costs)
+            answer = _exact_fill(order, by_id[order.instrument], instrument, cash, have, at.costs)
             if isinstance(answer, Fill):
                 cash = exact_sum(cash, cash_effect(answer, instrument.multiplier))
                 own[order.instrument] = exact_sum(have, answer.signed_quantity)
@@ -213,14 +211,7 @@ def _charging(costs: CostModel, instrument: Instrument) -> CostModel:
     return replace(costs, fees=costs.fees.without_regulatory())
 
 
-def _play(
-    orders: Sequence[Order],
-    openings: Sequence[OpeningPrint],
-    instruments: Mapping[str, Instrument],
-    cash: Decimal,
-    held: Mapping[str, Decimal],
-    costs: CostModel,
-) -> list[Fill | Reason]:
+def _play(at: _Open) -> list[Fill | Reason]:
     """The one open, as bar 0 of a run that begins with this cash and these holdings."""
     from fieldcast.simulation import _state as s  # numba loads only when something is filled
     from fieldcast.simulation._account import Run
@@ -228,20 +219,21 @@ def _play(
     from fieldcast.simulation._kernels_orders import add
     from fieldcast.simulation.settings import Margin, Shortfall, UntrustedOpen, VenueSettings
 
-    market = _bar(openings, instruments)
+    orders, openings = at.orders, at.openings
+    market = _bar(openings, at.instruments)
     rows = {opening.instrument: row for row, opening in enumerate(openings)}
     currency = market.instruments[0].currency
     settings = VenueSettings(
-        cash={currency: Decimal(0)}, costs=costs, shortfall=Shortfall.REJECT, untrusted_open=UntrustedOpen.REJECT, shorts=False,
-        margin=Margin(), margined=(), pattern_equity=Decimal(0),
+        cash={currency: Decimal(0)}, costs=at.costs, shortfall=Shortfall.REJECT, untrusted_open=UntrustedOpen.REJECT,
+        shorts=False, margin=Margin(), margined=(), pattern_equity=Decimal(0),
     )  # fmt: skip
     run = Run(market, settings, rows=len(orders))
     units, state, moment = run.units, run.state, int(market.open_ts[0])
     # What lies below the minimal unit of this open decides nothing: all its prices and fees are whole multiples of it.
-    floor = cash.scaleb(units.cash_decimals).to_integral_value(rounding=ROUND_FLOOR).scaleb(-units.cash_decimals)
+    floor = at.cash.scaleb(units.cash_decimals).to_integral_value(rounding=ROUND_FLOOR).scaleb(-units.cash_decimals)
     state.cash[0] = state.totals[s.S_CASH] = units.minor(floor)
     for id, row in rows.items():
-        state.position[row, s.P_LOTS] = units.lots(row, held.get(id, Decimal(0)))
+        state.position[row, s.P_LOTS] = units.lots(row, at.held.get(id, Decimal(0)))
     numbers = []
     for order in orders:
         row = rows[order.instrument]
