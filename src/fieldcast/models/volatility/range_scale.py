@@ -100,20 +100,14 @@ class RangeScale:
 
     def fitted(self, own: MinuteDesign, horizon: int, earlier: Sequence[MinuteDesign] = ()) -> Floats:
         """`path` from designs that are at hand."""
-        late = [span.stamp[-1] for span in earlier if len(span.stamp) and span.stamp[-1] >= own.stamp[0]]
-        if late:
-            raise InvalidInput(
-                f"expected earlier spans to end before minute {own.stamp[0]} since 1970, found one that ends at {late[0]}"
-            )
+        require_earlier(own.stamp, [span.stamp for span in earlier])
         before = [self._rows(span, np.arange(len(span.stamp))) for span in earlier]
         terms = np.concatenate([np.empty((0, own.terms.shape[1])), *(part[0] for part in before)])
         values = np.concatenate([np.empty(0), *(part[1] for part in before)])
-        share = min(1.0, EARLIER_DAYS * DAY / THIN / len(values)) if len(values) else 1.0
-        day = (own.stamp - 1) // DAY
-        first = np.flatnonzero(np.diff(day, prepend=-1))
+        share = earlier_share(len(values))
         out = np.full(len(own.stamp), np.nan)
         start: Floats | None = None
-        for begin, stop in zip(first.tolist(), [*first[1:].tolist(), len(day)], strict=True):
+        for begin, stop in days_of(own.stamp):
             ended = np.flatnonzero(own.stamp[:begin] + horizon < own.stamp[begin])
             now, target = self._rows(own, ended)
             X, y = np.concatenate([terms, now]), np.concatenate([values, target])
@@ -130,6 +124,30 @@ class RangeScale:
         target = span.outcome if self.target == "laplace" else span.reach
         use = rows[(span.stamp[rows] % THIN == 0) & np.isfinite(span.terms[rows]).all(axis=1) & np.isfinite(target[rows])]
         return span.terms[use], target[use]
+
+
+def require_earlier(own: Whole, spans: Sequence[Whole]) -> None:
+    """Refuse spans that do not end before the first of `own`; both in minutes since 1970, ascending.
+
+    Raises
+    ------
+    InvalidInput : one ends later
+    """
+    late = [span[-1] for span in spans if len(span) and len(own) and span[-1] >= own[0]]
+    if late:
+        raise InvalidInput(f"expected earlier spans to end before minute {own[0]} since 1970, found one that ends at {late[0]}")
+
+
+def earlier_share(rows: int) -> float:
+    """The weight of each of so many fitted rows of earlier spans."""
+    return min(1.0, EARLIER_DAYS * DAY / THIN / rows) if rows else 1.0
+
+
+def days_of(stamp: Whole) -> list[tuple[int, int]]:
+    """First row and end of each UTC day in which bars that end at `stamp` (minutes since 1970, ascending) began."""
+    day = (stamp - 1) // DAY
+    first = np.flatnonzero(np.diff(day, prepend=-1)).tolist()
+    return list(zip(first, [*first[1:], len(day)], strict=True))
 
 
 def minute_design(bars: pl.DataFrame, horizon: int, *, hours: pl.DataFrame | None = None) -> MinuteDesign:

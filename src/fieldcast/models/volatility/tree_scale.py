@@ -31,7 +31,15 @@ import polars as pl
 from fieldcast.features._inputs import read_bars
 from fieldcast.ground import InvalidInput
 from fieldcast.models.contract import Floats
-from fieldcast.models.volatility.range_scale import EARLIER_DAYS, MINUTES, THIN, MinuteDesign, Whole
+from fieldcast.models.volatility.range_scale import (
+    MINUTES,
+    THIN,
+    MinuteDesign,
+    Whole,
+    days_of,
+    earlier_share,
+    require_earlier,
+)
 from fieldcast.models.volatility.weekly_profile import DAY, HOUR, NARROWEST
 
 ROUNDS = 75
@@ -107,20 +115,14 @@ class TreeScale:
         """
         if not 1 <= horizon <= DAY:
             raise InvalidInput(f"expected a horizon of 1 to {DAY} minutes, found {horizon}")
-        late = [span.stamp[-1] for span in earlier if len(span.stamp) and len(own.stamp) and span.stamp[-1] >= own.stamp[0]]
-        if late:
-            raise InvalidInput(
-                f"expected earlier spans to end before minute {own.stamp[0]} since 1970, found one that ends at {late[0]}"
-            )
+        require_earlier(own.stamp, [span.stamp for span in earlier])
         before = [_labelled(span, _usable(span)) for span in earlier]
         table = np.concatenate([np.empty((0, own.columns.shape[1])), *(part[0] for part in before)])
         sizes = np.concatenate([np.empty(0), *(part[1] for part in before)])
-        share = min(1.0, EARLIER_DAYS * DAY / THIN / len(sizes)) if len(sizes) else 1.0
+        share = earlier_share(len(sizes))
         usable = _usable(own)
-        day = (own.stamp - 1) // DAY
-        first = np.flatnonzero(np.diff(day, prepend=-1))
         out = own.base.copy()
-        for begin, stop in zip(first.tolist(), [*first[1:].tolist(), len(day)], strict=True):
+        for begin, stop in days_of(own.stamp):
             ended = usable[: np.searchsorted(usable, begin)]
             ended = ended[own.stamp[ended] + horizon < own.stamp[begin]]
             if len(ended) + share * len(sizes) < LEAST_ROWS:
